@@ -1,0 +1,5 @@
+export { DEFAULT_MAX_STORED_RESULTS, MemoryResultBackend } from './result-backend.ts'
+export type { MemoryResultBackendOptions } from './result-backend.ts'
+export { InMemoryScheduleSource } from './schedule-source.ts'
+export { DEFAULT_MAX_DEAD_LETTERS, DEFAULT_MAX_MESSAGES, MemoryTransport } from './transport.ts'
+export type { MemoryTransportOptions } from './transport.ts'

@@ -1,0 +1,110 @@
+import type { TaskMessage } from '../../contract/index.ts'
+import { Broker, durationMs, Worker } from '../../core/index.ts'
+import type { BrokerOptions } from '../../core/index.ts'
+import { sleep } from '../../util/abort.ts'
+import type { Duration } from '../../util/duration.ts'
+import { MemoryResultBackend } from './result-backend.ts'
+import { MemoryTransport } from './transport.ts'
+
+export interface InMemoryBrokerOptions extends BrokerOptions {
+  /**
+   * `kiq()` returns only after the task has its outcome.
+   *
+   * @defaultValue `false`
+   */
+  readonly awaitInplace?: boolean | undefined
+  /**
+   * Tasks in work at once, ≥ 1.
+   *
+   * @defaultValue `100`
+   */
+  readonly maxAsyncTasks?: number | undefined
+  /**
+   * Results kept; the oldest go first. -1 = no limit.
+   *
+   * @defaultValue `10_000`
+   */
+  readonly maxStoredResults?: number | undefined
+  /**
+   * How long `shutdown()` waits for what was sent before it aborts it.
+   *
+   * @defaultValue `'5s'`
+   */
+  readonly waitTasksTimeout?: Duration | undefined
+}
+
+export interface WaitAllOptions {
+  /** @defaultValue `'30s'` */
+  readonly timeout?: Duration | undefined
+}
+
+/**
+ * Executes tasks in this process; for tests, development and programs of one process. Messages are serialized and parsed
+ * as on every other broker, so what works here works there. Nothing survives the process.
+ *
+ * `startup()` fires client and worker events.
+ */
+export class InMemoryBroker extends Broker {
+  readonly #options: InMemoryBrokerOptions
+  readonly #memory: MemoryTransport
+  #worker: Worker | undefined
+
+  constructor(options: InMemoryBrokerOptions = {}) {
+    const results = new MemoryResultBackend({ maxStoredResults: options.maxStoredResults ?? 10_000 })
+    const transport = new MemoryTransport({ results })
+    super(transport, { resultBackend: results, ...options })
+    this.#memory = transport
+    this.#options = options
+  }
+
+  override async startup(): Promise<void> {
+    if (this.#worker) return
+    const { maxAsyncTasks: concurrency, waitTasksTimeout = '5s' } = this.#options
+    this.#worker = new Worker(this, { concurrency, waitTasksTimeout })
+    try {
+      await this.#worker.start(['clientStartup', 'workerStartup'])
+    } catch (error) {
+      this.#worker = undefined
+      throw error
+    }
+  }
+
+  override async shutdown(): Promise<void> {
+    const worker = this.#worker
+    if (worker === undefined) return
+    await this.waitAll({ timeout: this.#options.waitTasksTimeout ?? '5s' })
+    this.#worker = undefined
+    await worker.stop({ running: 'abort' })
+    await super.shutdown()
+  }
+
+  /**
+   * Waits until nothing is queued or running, also what running tasks send meanwhile. Messages with a delay that is not
+   * over are not waited for.
+   *
+   * @returns Whether all was done within the timeout.
+   */
+  async waitAll(options: WaitAllOptions = {}): Promise<boolean> {
+    const deadline = performance.now() + durationMs('timeout', options.timeout ?? '30s')
+    for (let round = 0; ; round += 1) {
+      const depths = await this.#memory.inspect()
+      if (depths.every(({ ready, running }) => ready + running === 0)) return true
+      if (performance.now() >= deadline) return false
+      await (round < 100 ? new Promise(setImmediate) : sleep(2))
+    }
+  }
+
+  override async send(message: TaskMessage): Promise<void> {
+    if (!this.#options.awaitInplace || !this.#worker) return await super.send(message)
+    const final = this.#worker.final(message.taskId)
+    await super.send(message)
+    await final
+  }
+
+  override async sendMany(messages: readonly TaskMessage[]): Promise<void> {
+    const worker = this.#options.awaitInplace ? this.#worker : undefined
+    const finals = worker ? messages.map((message) => worker.final(message.taskId)) : []
+    await super.sendMany(messages)
+    await Promise.all(finals)
+  }
+}

@@ -1,0 +1,42 @@
+import { ConfigError } from './contract/index.ts'
+import type { Broker, BrokerOptions } from './core/index.ts'
+
+/** Scheme of the URL → the adapter, loaded only when it is asked for. */
+const ADAPTERS: Readonly<Record<string, (url: URL, options: BrokerOptions) => Promise<Broker>>> = {
+  'memory:': async (_url, options) => {
+    const { InMemoryBroker } = await import('./adapters/memory/memory-broker.ts')
+    return new InMemoryBroker(options)
+  },
+  'sqlite:': async (url, options) => {
+    const { SqliteBroker } = await import('./adapters/sqlite/sqlite-broker.ts')
+    return new SqliteBroker({ ...options, path: filePath(url) })
+  },
+}
+
+/**
+ * Makes a broker from a URL; the scheme picks the adapter: `memory:`, `sqlite:./data/kiq.db` (relative to the working
+ * directory) or `sqlite:///var/lib/kiq.db` (absolute). `?queue=name` sets the default queue.
+ *
+ * @throws {ConfigError} `KIQ_CONFIG_INVALID` for a scheme that is not known.
+ */
+export async function createBroker(url: string, options: BrokerOptions = {}): Promise<Broker> {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  const create = parsed && ADAPTERS[parsed.protocol]
+  if (!parsed || !create) {
+    throw new ConfigError(
+      'KIQ_CONFIG_INVALID',
+      `No broker can be made from ${JSON.stringify(url)}. Use one of: ${Object.keys(ADAPTERS).join(', ')} ` +
+        'for example sqlite:./kiq.db.',
+    )
+  }
+  const queueName = parsed.searchParams.get('queue') ?? options.queueName
+  return await create(parsed, { ...options, queueName })
+}
+
+function filePath(url: URL): string {
+  const path = decodeURIComponent(url.pathname)
+  if (path === '' || path === '/') {
+    throw new ConfigError('KIQ_CONFIG_INVALID', `${url.href} names no file. Use for example sqlite:./kiq.db.`)
+  }
+  return path
+}

@@ -1,0 +1,35 @@
+export {
+  BrokerError,
+  ConfigError,
+  ERROR_CODES,
+  KiqError,
+  MessageError,
+  PartialSendError,
+  ResultError,
+  ScheduleError,
+} from './errors.ts'
+export type { ErrorCode, KiqErrorOptions } from './errors.ts'
+export type { FormattedMessage, Formatter } from './formatter.ts'
+export { silentLogger } from './logger.ts'
+export type { Logger } from './logger.ts'
+export type { Body, Labels, TaskMessage, WireMessage } from './message.ts'
+export type { FailureControl, MaybePromise, Middleware, RetryOptions } from './middleware.ts'
+export type { ResultBackend, ResultBackendCapabilities, ResultRecord } from './result-backend.ts'
+export type { Failure, Progress, TaskFailure, TaskResult, TaskSuccess } from './result.ts'
+export type { Schedule, ScheduleSource, WritableScheduleSource } from './schedule-source.ts'
+export type { Serializer } from './serializer.ts'
+export type { SchemaInput, SchemaIssue, SchemaOutcome, SchemaOutput, StandardSchema } from './standard-schema.ts'
+export type {
+  CancelOutcome,
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetters,
+  Delivery,
+  QueueDepth,
+  ReceiveOptions,
+  SettleOutcome,
+  Settlement,
+  Transport,
+  TransportCapabilities,
+  TransportStart,
+} from './transport.ts'

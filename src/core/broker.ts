@@ -1,0 +1,474 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+
+import { ConfigError } from '../contract/index.ts'
+import type {
+  Delivery,
+  Formatter,
+  Logger,
+  Middleware,
+  Progress,
+  ResultBackend,
+  Serializer,
+  StandardSchema,
+  SchemaInput,
+  SchemaOutput,
+  TaskMessage,
+  TaskResult,
+  Transport,
+} from '../contract/index.ts'
+import type { Duration } from '../util/duration.ts'
+import { defaultLogger } from './default-logger.ts'
+import { optionalDurationMs } from './duration.ts'
+import type { BrokerEvent, EventHandler, State } from './events.ts'
+import { toFailure } from './failure.ts'
+import { JsonSerializer } from './json-serializer.ts'
+import type { Producer } from './kicker.ts'
+import { MiddlewareStack } from './middleware-stack.ts'
+import { noteBroker, TaskRegistry } from './registry.ts'
+import type { WaitOptions } from './results.ts'
+import { Results } from './results.ts'
+import { Sender } from './sender.ts'
+import { SentTask } from './sent-task.ts'
+import type { TaskDefinition, TaskOptions } from './task-definition.ts'
+import { defineTask } from './task-definition.ts'
+import type { RecordTask, Sendable, Task } from './task.ts'
+import { createSendable, createTask } from './task.ts'
+import { TaskiqFormatter } from './taskiq-formatter.ts'
+
+export interface BrokerOptions {
+  /**
+   * Queue of tasks that name none.
+   *
+   * @defaultValue `'taskiq'`, Taskiq's own default
+   */
+  readonly queueName?: string | undefined
+  /**
+   * How long results and progress are kept.
+   *
+   * @defaultValue `'24h'`
+   */
+  readonly resultTtl?: Duration | undefined
+  /**
+   * Longest time `kiq()` waits for the transport.
+   *
+   * @defaultValue `'10s'`
+   */
+  readonly sendTimeout?: Duration | undefined
+  /** Where results go; none by default on a plain `Broker`, the engine's own on its subclasses. */
+  readonly resultBackend?: ResultBackend | undefined
+  /** @defaultValue JSON */
+  readonly serializer?: Serializer | undefined
+  /** @defaultValue warnings and errors to the console */
+  readonly logger?: Logger | undefined
+}
+
+/** What the worker and the command line need of a broker beyond its public face. */
+export interface WorkerHooks {
+  readonly onCancel: (taskId: string) => void
+  readonly onLeaseLost: (deliveries: readonly Delivery[]) => void
+}
+
+/** A record declaration, without its function. */
+export interface RecordOptions extends TaskOptions {
+  readonly name: string
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
+
+/**
+ * The object an application has one of: tasks, middlewares, results, serializer, events and state, on top of one
+ * transport. Complete with any transport: `new Broker(myTransport)`.
+ */
+export class Broker implements Producer {
+  /** Values shared by the tasks of this process; see {@link State}. */
+  readonly state: State = {}
+  readonly transport: Transport
+  readonly defaultQueue: string
+  /** Name of this process for the transport: host, process id and a random part. */
+  readonly workerId: string = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`
+
+  readonly #tasks = new TaskRegistry()
+  readonly #middlewares = new MiddlewareStack()
+  readonly #handlers = new Map<BrokerEvent, EventHandler[]>()
+  readonly #sender: Sender
+  readonly #results: Results
+  #resultBackend: ResultBackend | undefined
+  #serializer: Serializer
+  #formatter: Formatter
+  #formatterIsOwn = true
+  #logger: Logger
+  #nextId: () => string = defaultTaskId
+  #role: 'stopped' | 'client' | 'worker' = 'stopped'
+  #hooks: WorkerHooks | undefined
+  #stopHandlers: (() => unknown)[] = []
+  #stopMiddlewares: (() => unknown)[] = []
+  #stopEngines: (() => unknown)[] = []
+
+  constructor(transport: Transport, options: BrokerOptions = {}) {
+    noteBroker(this)
+    this.transport = transport
+    this.defaultQueue = options.queueName ?? 'taskiq'
+    this.#resultBackend = options.resultBackend
+    this.#serializer = options.serializer ?? new JsonSerializer()
+    this.#formatter = new TaskiqFormatter(this.#serializer)
+    this.#logger = options.logger ?? defaultLogger
+    this.#sender = new Sender({
+      transport,
+      middlewares: this.#middlewares,
+      formatter: () => this.#formatter,
+      logger: () => this.#logger,
+      defaultQueue: this.defaultQueue,
+      sendTimeoutMs: optionalDurationMs('sendTimeout', options.sendTimeout, 10_000),
+      assertStarted: () => this.#assertStarted(),
+    })
+    this.#results = new Results(
+      () => this.#resultBackend,
+      () => this.#serializer,
+      optionalDurationMs('resultTtl', options.resultTtl, DAY_MS),
+    )
+  }
+
+  // --- tasks
+
+  /** Declares a task with a schema for its one record of input; see {@link TaskOptions}. */
+  task<S extends StandardSchema, F>(
+    definition: RecordOptions & { readonly input: S; readonly run: (input: SchemaOutput<S>) => F },
+  ): RecordTask<[input: SchemaInput<S>], F>
+  /** Declares a task that takes nothing. */
+  task<F>(definition: RecordOptions & { readonly run: () => F }): RecordTask<[], F>
+  /** Declares a task that takes one record; its fields travel as keywords. */
+  task<I, F>(definition: RecordOptions & { readonly run: (input: I) => F }): RecordTask<[input: I], F>
+  /**
+   * Declares a task with positional parameters. The name is what travels: keep it when the function is renamed.
+   *
+   * @throws {ConfigError} `KIQ_TASK_DUPLICATE` when the name is taken.
+   */
+  task<A extends readonly unknown[], F>(
+    name: string,
+    run: (...args: A) => F,
+    options?: TaskOptions & { readonly input?: StandardSchema | undefined },
+  ): Task<A, F>
+  task(
+    first: string | (RecordOptions & { readonly input?: StandardSchema; readonly run: (...args: never[]) => unknown }),
+    run?: (...args: never[]) => unknown,
+    options: TaskOptions & { readonly input?: StandardSchema | undefined } = {},
+  ): unknown {
+    const declared = declareTask(first, run, options)
+    this.#tasks.add(declared.definition)
+    return bindTask(declared, () => this)
+  }
+
+  /** A task that other workers execute: it has a name and types, and no body here. */
+  externalTask<A extends readonly unknown[] = readonly unknown[], R = unknown>(
+    name: string,
+    options: TaskOptions = {},
+  ): Sendable<A, R> {
+    const definition = defineTask({ name, style: 'positional', run: undefined, options })
+    return createSendable<A, R>(definition, () => this)
+  }
+
+  /** The task of that name: of this broker, else a shared one. */
+  findTask(name: string): TaskDefinition | undefined {
+    return this.#tasks.find(name)
+  }
+
+  /** All tasks this broker can execute, shared ones included. */
+  get tasks(): readonly TaskDefinition[] {
+    return this.#tasks.all()
+  }
+
+  /** Handle of a task that was sent earlier or elsewhere. */
+  sentTask<R = unknown>(taskId: string): SentTask<R> {
+    return new SentTask<R>(taskId, this)
+  }
+
+  // --- configuration; each returns the broker
+
+  withMiddlewares(...middlewares: Middleware[]): this {
+    this.#middlewares.add(middlewares)
+    return this
+  }
+
+  /** Taskiq's other name of {@link Broker.withMiddlewares}. */
+  addMiddlewares(...middlewares: Middleware[]): this {
+    return this.withMiddlewares(...middlewares)
+  }
+
+  withResultBackend(backend: ResultBackend): this {
+    this.#assertStopped('withResultBackend')
+    this.#resultBackend = backend
+    return this
+  }
+
+  /** Format of messages, and of results unless the result backend has its own. */
+  withSerializer(serializer: Serializer): this {
+    this.#assertStopped('withSerializer')
+    this.#serializer = serializer
+    if (this.#formatterIsOwn) this.#formatter = new TaskiqFormatter(serializer)
+    return this
+  }
+
+  withFormatter(formatter: Formatter): this {
+    this.#assertStopped('withFormatter')
+    this.#formatter = formatter
+    this.#formatterIsOwn = false
+    return this
+  }
+
+  /** Ids of new tasks. The default is a UUIDv4 as 32 hexadecimal digits, as in Taskiq. */
+  withIdGenerator(next: () => string): this {
+    this.#nextId = next
+    return this
+  }
+
+  withLogger(logger: Logger): this {
+    this.#logger = logger
+    return this
+  }
+
+  /** Calls the handler at every such event, in the order of registration. */
+  on(event: BrokerEvent, handler: EventHandler): this {
+    this.#handlers.set(event, [...(this.#handlers.get(event) ?? []), handler])
+    return this
+  }
+
+  // --- lifecycle
+
+  get isStarted(): boolean {
+    return this.#role !== 'stopped'
+  }
+
+  /**
+   * Connects for sending: event handlers, middlewares, result backend, transport. Harmless when started already. What
+   * had started when a step fails is stopped again.
+   */
+  async startup(): Promise<void> {
+    if (this.#role === 'stopped') await this.#start('client', ['clientStartup'])
+  }
+
+  /**
+   * Ends what {@link Broker.startup} began: waits for sends under way, then runs the event handlers, middlewares (last
+   * first), transport and result backend. Harmless when stopped already. Every step runs, also after one that failed;
+   * the first error is thrown at the end.
+   */
+  async shutdown(): Promise<void> {
+    if (this.#role === 'stopped') return
+    await this.#sender.drained()
+    const errors = await this.#undo()
+    if (errors.length > 0) throw errors[0]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown()
+  }
+
+  /** @internal Connects for executing; a broker that was started as client becomes a worker. */
+  async startupWorker(hooks: WorkerHooks, events: readonly BrokerEvent[] = ['workerStartup']): Promise<void> {
+    this.#hooks = hooks
+    if (this.#role === 'worker') return
+    if (this.#role === 'stopped') {
+      await this.#start('worker', events)
+      return
+    }
+    this.#role = 'worker'
+    await this.#runHandlers(events)
+    await this.#startTransport('worker')
+  }
+
+  /** @internal In a thread or process for isolated tasks: worker handlers, and a connection for sending. */
+  async startupIsolate(): Promise<void> {
+    await this.#runHandlers(['workerStartup'])
+    if (this.transport.capabilities.persists) await this.#start('client', [])
+  }
+
+  async #start(role: 'client' | 'worker', events: readonly BrokerEvent[]): Promise<void> {
+    const logger = this.#logger
+    try {
+      await this.#runHandlers(events)
+      for (const middleware of this.#middlewares.all) {
+        await middleware.startup?.()
+        this.#stopMiddlewares.unshift(() => middleware.shutdown?.())
+      }
+      const backend = this.#resultBackend
+      if (backend) {
+        await backend.start({ logger })
+        this.#stopEngines.unshift(() => backend.stop())
+      }
+      this.#stopEngines.unshift(() => this.transport.stop())
+      await this.#startTransport(role)
+      this.#role = role
+    } catch (error) {
+      await this.#undo()
+      throw error
+    }
+  }
+
+  /** Handlers and middlewares may still send; the engines go last. */
+  async #undo(): Promise<unknown[]> {
+    const last = await runAll([...this.#stopHandlers.splice(0), ...this.#stopMiddlewares.splice(0)])
+    this.#role = 'stopped'
+    this.#hooks = undefined
+    return [...last, ...(await runAll(this.#stopEngines.splice(0)))]
+  }
+
+  async #runHandlers(events: readonly BrokerEvent[]): Promise<void> {
+    for (const event of events) {
+      for (const handler of this.#handlers.get(event) ?? []) await handler(this.state)
+      const opposite: BrokerEvent = event.startsWith('worker') ? 'workerShutdown' : 'clientShutdown'
+      this.#stopHandlers.push(async () => {
+        for (const handler of this.#handlers.get(opposite) ?? []) await handler(this.state)
+      })
+    }
+  }
+
+  async #startTransport(role: 'client' | 'worker'): Promise<void> {
+    await this.transport.start({
+      role,
+      workerId: this.workerId,
+      logger: this.#logger,
+      defaultQueue: this.defaultQueue,
+      onCancel: (taskId) => this.#hooks?.onCancel(taskId),
+      onLeaseLost: (deliveries) => this.#hooks?.onLeaseLost(deliveries),
+    })
+  }
+
+  #assertStarted(): void {
+    if (this.#role !== 'stopped') return
+    throw new ConfigError(
+      'KIQ_BROKER_NOT_STARTED',
+      'The broker is not started. Call `await broker.startup()` before sending, and not after shutdown().',
+    )
+  }
+
+  #assertStopped(method: string): void {
+    if (this.#role === 'stopped') return
+    throw new ConfigError('KIQ_CONFIG_INVALID', `${method}() was called on a started broker. Call it before startup().`)
+  }
+
+  // --- sending and results
+
+  nextTaskId(): string {
+    return this.#nextId()
+  }
+
+  /** @internal Use `task.kiq()`. */
+  async send(message: TaskMessage): Promise<void> {
+    await this.#sender.send(message)
+  }
+
+  /** @internal Use `task.kiqMany()`. */
+  async sendMany(messages: readonly TaskMessage[]): Promise<void> {
+    await this.#sender.sendMany(messages)
+  }
+
+  async waitResult(taskId: string, options?: WaitOptions): Promise<TaskResult> {
+    this.#assertStarted()
+    return await this.#results.wait(taskId, options)
+  }
+
+  /** The result as it stands now; `undefined` when there is none. */
+  async getResult(taskId: string): Promise<TaskResult | undefined> {
+    this.#assertStarted()
+    return await this.#results.get(taskId)
+  }
+
+  async getProgress(taskId: string): Promise<Progress | undefined> {
+    this.#assertStarted()
+    return await this.#results.getProgress(taskId)
+  }
+
+  /** See {@link SentTask.cancel}. */
+  async cancel(taskId: string): Promise<boolean> {
+    this.#assertStarted()
+    if (this.transport.cancel === undefined) {
+      throw new ConfigError(
+        'KIQ_UNSUPPORTED',
+        `The transport "${this.transport.name}" cannot cancel tasks. Use one that can, or a timeout.`,
+      )
+    }
+    const outcome = await this.transport.cancel(taskId)
+    if (outcome === 'removed' && this.#resultBackend) {
+      const error = toFailure(cancelledError(taskId))
+      await this.#results.save(
+        this.#results.encode(taskId, { isErr: true, error, executionTime: 0, labels: {} }),
+      )
+    }
+    return outcome !== 'unknown'
+  }
+
+  // --- for the worker
+
+  /** @internal */
+  get parts(): BrokerParts {
+    return {
+      middlewares: this.#middlewares,
+      sender: this.#sender,
+      results: this.#results,
+      resultBackend: this.#resultBackend,
+      formatter: this.#formatter,
+      logger: this.#logger,
+    }
+  }
+}
+
+/** @internal What a worker works with. */
+export interface BrokerParts {
+  readonly middlewares: MiddlewareStack
+  readonly sender: Sender
+  readonly results: Results
+  readonly resultBackend: ResultBackend | undefined
+  readonly formatter: Formatter
+  readonly logger: Logger
+}
+
+interface DeclaredTask {
+  readonly definition: TaskDefinition
+  readonly run: (...args: never[]) => unknown
+}
+
+/** @internal Both forms of `task(…)`, for brokers and for shared tasks. */
+export function declareTask(
+  first: string | (RecordOptions & { readonly input?: StandardSchema; readonly run: (...args: never[]) => unknown }),
+  run: ((...args: never[]) => unknown) | undefined,
+  options: TaskOptions & { readonly input?: StandardSchema | undefined },
+): DeclaredTask {
+  const parts =
+    typeof first === 'string'
+      ? ({ name: first, style: 'positional', run, schema: options.input, options } as const)
+      : ({ name: first.name, style: 'record', run: first.run, schema: first.input, options: first } as const)
+  if (typeof parts.run !== 'function') {
+    throw new ConfigError(
+      'KIQ_CONFIG_INVALID',
+      `Task "${parts.name}" has no function. Pass one, or use externalTask() for tasks that run elsewhere.`,
+    )
+  }
+  return { definition: defineTask(parts), run: parts.run }
+}
+
+/** @internal */
+export function bindTask({ definition, run }: DeclaredTask, producer: () => Producer): unknown {
+  const task = createTask(definition, run as (...args: readonly unknown[]) => unknown, producer)
+  return definition.style === 'record' ? Object.assign(task, { run }) : task
+}
+
+export function cancelledError(taskId: string): ConfigError {
+  return new ConfigError('KIQ_TASK_CANCELLED', `Task ${taskId} was cancelled.`)
+}
+
+function defaultTaskId(): string {
+  return randomUUID().replaceAll('-', '')
+}
+
+/** Runs every step, also after one that threw; returns the errors. */
+async function runAll(steps: readonly (() => unknown)[]): Promise<unknown[]> {
+  const errors: unknown[] = []
+  for (const step of steps) {
+    try {
+      await step()
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  return errors
+}

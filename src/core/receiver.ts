@@ -1,0 +1,377 @@
+import { ConfigError, KiqError, MessageError } from '../contract/index.ts'
+import type { Delivery, FailureControl, Labels, RetryOptions, Settlement, TaskMessage, TaskResult } from '../contract/index.ts'
+import type { Broker, BrokerParts } from './broker.ts'
+import { Execution } from './execution.ts'
+import type { ExecutionParts } from './execution.ts'
+import { toFailure } from './failure.ts'
+import { attemptOf, requeueOf, RETRIES_LABEL, retryOf } from './retry-message.ts'
+import type { RunTask } from './run-task.ts'
+import type { Settler } from './settler.ts'
+import { numberLabel } from './sender.ts'
+import { TaskSignal } from './signals.ts'
+import type { AckType, TaskDefinition } from './task-definition.ts'
+import { parseAckType } from './task-definition.ts'
+
+export interface ReceiverParts {
+  readonly broker: Broker
+  readonly settler: Settler
+  readonly runTask: RunTask
+  readonly ackType: AckType
+  /** Deliveries without an outcome after which a message is given up. */
+  readonly maxDeliveries: number
+  /** Called around the execution, so that the worker can abort it. */
+  readonly onStart: (execution: Execution) => void
+  readonly onEnd: (execution: Execution) => void
+  /** The message has its outcome: no retry, requeue or hand-back follows. */
+  readonly onFinal: (taskId: string) => void
+}
+
+/** What becomes of a message after its execution. */
+type Verdict =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'retry'; readonly message: TaskMessage; readonly visible: 'nothing' | 'failure' }
+  | { readonly kind: 'dead'; readonly reason: string }
+  | { readonly kind: 'release' }
+  | { readonly kind: 'requeue' }
+
+/** How an execution ended: with a result to store or not, and a verdict on the message. */
+interface Outcome {
+  readonly result: TaskResult
+  readonly stored: boolean
+  readonly verdict: Verdict
+}
+
+/**
+ * Turns one delivery into an outcome: decode, find the task, hooks, execute, hooks, store, settle. Whatever goes wrong on
+ * the way becomes a stored failure; nothing escapes, and no delivery is left unsettled.
+ */
+export class Receiver {
+  readonly #parts: ReceiverParts
+  readonly #core: BrokerParts
+  readonly #execution: ExecutionParts
+
+  constructor(parts: ReceiverParts) {
+    this.#parts = parts
+    this.#core = parts.broker.parts
+    this.#execution = {
+      state: parts.broker.state,
+      logger: this.#core.logger,
+      results: this.#core.results,
+      ack: async (delivery) => void (await this.#settle({ kind: 'ack', delivery })),
+    }
+  }
+
+  async process(delivery: Delivery): Promise<void> {
+    let message: TaskMessage
+    try {
+      message = this.#core.formatter.loads(delivery.body)
+    } catch (error) {
+      await this.#giveUp(delivery, delivery.taskId, undefined, error)
+      return
+    }
+    const definition = this.#parts.broker.findTask(message.taskName)
+    if (definition?.run === undefined) {
+      await this.#giveUp(delivery, message.taskId, message, this.#unknownTask(message.taskName))
+      return
+    }
+    if (delivery.attempt > this.#parts.maxDeliveries) {
+      await this.#giveUp(delivery, message.taskId, message, poisoned(delivery))
+      return
+    }
+    await this.#execute(definition, message, delivery)
+  }
+
+  async #execute(definition: TaskDefinition, received: TaskMessage, delivery: Delivery): Promise<void> {
+    const { middlewares } = this.#core
+    const startedAt = performance.now()
+    let message = received
+    let execution: Execution | undefined
+    let thrown: Thrown | undefined
+    let value: unknown
+    let ackType = this.#parts.ackType
+    try {
+      if (middlewares.with('preExecute').length > 0) message = await middlewares.preExecute(received)
+      ackType = this.#ackType(definition, message)
+      execution = new Execution(message, delivery, attemptOf(message, delivery.attempt), this.#execution)
+      if (ackType === 'when_received') {
+        const outcome = await this.#settle({ kind: 'ack', delivery })
+        if (outcome === 'stale') return
+        execution.isAcked = true
+      }
+      this.#parts.onStart(execution)
+      value = await this.#parts.runTask(definition, execution)
+    } catch (error) {
+      thrown = { error }
+    } finally {
+      if (execution) this.#parts.onEnd(execution)
+    }
+    const known = execution ?? new Execution(message, delivery, attemptOf(message, delivery.attempt), this.#execution)
+    const outcome = await this.#outcome(known, thrown, value, startedAt, ackType)
+    await this.#finish(definition, known, outcome)
+  }
+
+  #ackType(definition: TaskDefinition, message: TaskMessage): AckType {
+    const label = message.labels['ack_type']
+    return label === undefined ? (definition.ackType ?? this.#parts.ackType) : parseAckType(label)
+  }
+
+  /** Hooks after the execution, and what they and the ack type make of it. */
+  async #outcome(
+    execution: Execution,
+    thrown: Thrown | undefined,
+    value: unknown,
+    startedAt: number,
+    ackType: AckType,
+  ): Promise<Outcome> {
+    const { middlewares } = this.#core
+    const executionTime = Math.round((performance.now() - startedAt) / 10) / 100
+    const { message } = execution
+    const facts = { executionTime, labels: message.labels }
+    let outcome: Outcome =
+      thrown === undefined
+        ? { result: { isErr: false, returnValue: value, ...facts }, stored: true, verdict: { kind: 'done' } }
+        : await this.#failed(execution, thrown.error, facts)
+    if (ackType === 'when_executed' && isFinal(outcome.verdict)) await execution.ack()
+    if (middlewares.with('postExecute').length > 0) {
+      try {
+        await middlewares.postExecute(message, outcome.result)
+      } catch (error) {
+        outcome = { ...outcome, result: { isErr: true, error: toFailure(error), ...facts } }
+      }
+    }
+    if (ackType === 'manual' && !execution.isAcked && outcome.verdict.kind === 'done') {
+      return { ...outcome, verdict: { kind: 'requeue' } }
+    }
+    return outcome
+  }
+
+  async #failed(execution: Execution, error: unknown, facts: Facts): Promise<Outcome> {
+    const { message } = execution
+    if (error instanceof TaskSignal) return this.#steered(execution, error, facts)
+    const failed = (cause: unknown): TaskResult => ({ isErr: true, error: toFailure(cause), ...facts })
+    // The worker stops: not the task's fault. Its message goes to another worker as it is.
+    if (KiqError.is(error, 'KIQ_WORKER_STOPPED') && error === execution.abortedBy && !execution.isAcked) {
+      return { result: failed(error), stored: false, verdict: { kind: 'release' } }
+    }
+    const result = failed(error)
+    const decision: { current: Verdict } = { current: { kind: 'done' } }
+    try {
+      await this.#core.middlewares.onError(message, result, error, failureControl(execution, decision))
+    } catch (hookError) {
+      this.#core.logger.error(
+        { err: hookError, taskId: message.taskId, taskName: message.taskName },
+        'An onError hook threw; its error is stored as the outcome of the task.',
+      )
+      return { result: failed(hookError), stored: true, verdict: { kind: 'done' } }
+    }
+    const verdict = decision.current
+    this.#logFailure(execution, error, verdict)
+    return { result, stored: verdict.kind !== 'retry' || verdict.visible === 'failure', verdict }
+  }
+
+  /** What a task asked for by throwing a signal. */
+  #steered({ message }: Execution, { steering }: TaskSignal, facts: Facts): Outcome {
+    const result = (name: string, text: string, code?: string): TaskResult => ({
+      isErr: true,
+      error: { name, message: text, args: text === '' ? [] : [text], module: 'javascript', ...(code ? { code } : {}) },
+      ...facts,
+    })
+    switch (steering.kind) {
+      case 'no-result':
+        return { result: result('NoResultError', ''), stored: false, verdict: { kind: 'done' } }
+      case 'reject':
+        return {
+          result: result('TaskRejectedError', steering.reason, 'KIQ_TASK_REJECTED'),
+          stored: true,
+          verdict: { kind: 'dead', reason: steering.reason },
+        }
+      case 'retry': {
+        const next = retryOf(message, steering.delayMs, steering.labels)
+        const verdict = { kind: 'retry', message: next, visible: 'nothing' } as const
+        return { result: result('NoResultError', 'retry'), stored: false, verdict }
+      }
+      case 'requeue': {
+        const verdict = { kind: 'retry', message: requeueOf(message, steering.delayMs), visible: 'nothing' } as const
+        return { result: result('NoResultError', 'requeue'), stored: false, verdict }
+      }
+    }
+  }
+
+  /** Stores and settles; then tells the hooks. */
+  async #finish(definition: TaskDefinition, execution: Execution, outcome: Outcome): Promise<void> {
+    const { message, delivery } = execution
+    let { result, stored, verdict } = outcome
+    let settlement: Settlement | undefined
+    let next: TaskMessage | undefined
+    try {
+      if (verdict.kind === 'retry') {
+        const prepared = await this.#core.sender.prepare(verdict.message)
+        next = prepared.message
+        settlement = { kind: 'replace', delivery, message: prepared.wire }
+      }
+    } catch (error) {
+      // The next attempt cannot be sent at all: that is the outcome.
+      const { executionTime, labels } = result
+      result = { isErr: true, error: toFailure(error), executionTime, labels }
+      stored = true
+      verdict = { kind: 'done' }
+    }
+    settlement ??= plainSettlement(verdict, execution)
+    const record = stored && this.#core.resultBackend ? this.#record(definition, message, result) : undefined
+    if (execution.isAcked) {
+      await this.#finishAcked(execution, verdict, settlement, record?.stored)
+    } else if (record && this.#parts.settler.joined && carriesResult(settlement)) {
+      if ((await this.#settle({ ...settlement, result: record.stored })) === 'stale') return
+    } else {
+      if (record) await this.#parts.settler.save(record.stored)
+      if ((await this.#settle(settlement)) === 'stale') return
+    }
+    if (next) await this.#core.sender.sent(next)
+    else if (settlement.kind === 'ack' || settlement.kind === 'dead') this.#parts.onFinal(message.taskId)
+    if (record && this.#core.middlewares.with('postSave').length > 0) {
+      await this.#core.middlewares.notify('postSave', message, record.result, this.#core.logger)
+    }
+  }
+
+  /** The message is gone already: what would replace it is sent, what would keep it is only said. */
+  async #finishAcked(
+    execution: Execution,
+    verdict: Verdict,
+    settlement: Settlement,
+    record: Parameters<Settler['save']>[0] | undefined,
+  ): Promise<void> {
+    if (settlement.kind === 'replace') await this.#parts.broker.transport.send([settlement.message])
+    if (verdict.kind === 'dead') {
+      execution.log.warn({ reason: verdict.reason }, 'A task was rejected after it was acknowledged: no dead letter.')
+    }
+    if (record) await this.#parts.settler.save(record)
+  }
+
+  /** The result as bytes; one that cannot be stored becomes a failure that can. */
+  #record(
+    definition: TaskDefinition,
+    message: TaskMessage,
+    result: TaskResult,
+  ): { readonly stored: ReturnType<BrokerParts['results']['encode']>; readonly result: TaskResult } {
+    const { results } = this.#core
+    try {
+      return { stored: results.encode(message.taskId, result, definition.resultTtlMs), result }
+    } catch (error) {
+      const { executionTime } = result
+      const failed: TaskResult = { isErr: true, error: toFailure(error), executionTime, labels: {} }
+      this.#core.logger.error(
+        { err: error, taskId: message.taskId, taskName: message.taskName },
+        'The result cannot be serialized; a failure that says so is stored instead.',
+      )
+      return { stored: results.encode(message.taskId, failed, definition.resultTtlMs), result: failed }
+    }
+  }
+
+  /** To the dead letters, with a failed result for whoever waits. */
+  async #giveUp(
+    delivery: Delivery,
+    taskId: string | undefined,
+    message: TaskMessage | undefined,
+    error: unknown,
+  ): Promise<void> {
+    const { resultBackend, results, logger } = this.#core
+    const failure = toFailure(error)
+    const reason = failure.message
+    const taskName = message?.taskName
+    logger.error({ taskId, taskName, queue: delivery.queue, attempt: delivery.attempt }, `Dead letter: ${reason}`)
+    const failed: TaskResult = { isErr: true, error: failure, executionTime: 0, labels: message?.labels ?? {} }
+    const result = taskId === undefined || resultBackend === undefined ? undefined : results.encode(taskId, failed)
+    const joined = this.#parts.settler.joined
+    if (result && !joined) await this.#parts.settler.save(result)
+    await this.#settle({ kind: 'dead', delivery, reason, taskName, result: joined ? result : undefined })
+    if (taskId !== undefined) this.#parts.onFinal(taskId)
+  }
+
+  async #settle(settlement: Settlement): Promise<'settled' | 'stale'> {
+    const outcome = await this.#parts.settler.settle(settlement)
+    if (outcome === 'stale') {
+      const { taskId, queue, attempt } = settlement.delivery
+      this.#core.logger.warn(
+        { taskId, queue, attempt, settlement: settlement.kind },
+        'The lease of this delivery went to another worker; its outcome here is dropped.',
+      )
+    }
+    return outcome
+  }
+
+  #logFailure({ message, attempt }: Execution, error: unknown, verdict: Verdict): void {
+    const fields = { err: error, taskId: message.taskId, taskName: message.taskName, attempt }
+    if (verdict.kind === 'retry') this.#core.logger.info(fields, `Task ${message.taskName} failed; it will be retried.`)
+    else this.#core.logger.error(fields, `Task ${message.taskName} failed.`)
+  }
+
+  #unknownTask(name: string): ConfigError {
+    const known = this.#parts.broker.tasks.map((task) => task.name)
+    const shown = known.length > 20 ? [...known.slice(0, 20), `… ${known.length - 20} more`] : known
+    return new ConfigError(
+      'KIQ_TASK_UNKNOWN',
+      `No task named "${name}" is registered in this worker (it knows: ${shown.join(', ') || 'none'}). Load the module ` +
+        'that declares it, then put the message back with `kiq dead retry`.',
+    )
+  }
+}
+
+function carriesResult(settlement: Settlement): settlement is Extract<Settlement, { kind: 'ack' | 'replace' | 'dead' }> {
+  return settlement.kind === 'ack' || settlement.kind === 'replace' || settlement.kind === 'dead'
+}
+
+interface Thrown {
+  readonly error: unknown
+}
+
+interface Facts {
+  readonly executionTime: number
+  readonly labels: Labels
+}
+
+function isFinal(verdict: Verdict): boolean {
+  return verdict.kind === 'done'
+}
+
+function plainSettlement(verdict: Verdict, { delivery, taskName }: Execution): Settlement {
+  switch (verdict.kind) {
+    case 'release':
+      return { kind: 'release', delivery }
+    case 'requeue':
+      return { kind: 'requeue', delivery }
+    case 'dead':
+      return { kind: 'dead', delivery, reason: verdict.reason, taskName }
+    case 'done':
+    case 'retry':
+      return { kind: 'ack', delivery }
+  }
+}
+
+function failureControl({ message, attempt }: Execution, decision: { current: Verdict }): FailureControl {
+  return {
+    attempt,
+    get decision() {
+      const { kind } = decision.current
+      return kind === 'retry' ? 'retry' : kind === 'dead' ? 'reject' : 'fail'
+    },
+    retry: ({ delayMs = 0, labels = {}, visible = 'nothing' }: RetryOptions = {}) => {
+      decision.current = { kind: 'retry', message: retryOf(message, delayMs, labels), visible }
+    },
+    reject: (reason) => {
+      decision.current = { kind: 'dead', reason }
+    },
+  }
+}
+
+function poisoned(delivery: Delivery): MessageError {
+  return new MessageError(
+    'KIQ_MESSAGE_POISONED',
+    `The message was delivered ${delivery.attempt - 1} times and no worker finished it: it probably kills the process ` +
+      'that runs it. Fix the task, then put the message back with `kiq dead retry`.',
+  )
+}
+
+/** Retries so far, as the retry middlewares count them. */
+export function retriesOf(message: TaskMessage): number {
+  return numberLabel(RETRIES_LABEL, message.labels[RETRIES_LABEL]) ?? 0
+}

@@ -1,0 +1,50 @@
+import { ConfigError } from '../contract/index.ts'
+import type { TaskDefinition } from './task-definition.ts'
+
+/** Task names → definitions of one broker. */
+export class TaskRegistry {
+  readonly #own = new Map<string, TaskDefinition>()
+
+  /** @throws {ConfigError} `KIQ_TASK_DUPLICATE` when the name is taken. */
+  add(definition: TaskDefinition): void {
+    addOnce(this.#own, definition)
+  }
+
+  find(name: string): TaskDefinition | undefined {
+    return this.#own.get(name) ?? shared.get(name)
+  }
+
+  all(): readonly TaskDefinition[] {
+    return [...new Map([...shared, ...this.#own]).values()]
+  }
+}
+
+/** Tasks that were declared before a broker was chosen; every broker of the process can execute them. */
+const shared = new Map<string, TaskDefinition>()
+
+export function addSharedTask(definition: TaskDefinition): void {
+  addOnce(shared, definition)
+}
+
+function addOnce(tasks: Map<string, TaskDefinition>, definition: TaskDefinition): void {
+  if (tasks.has(definition.name)) {
+    throw new ConfigError(
+      'KIQ_TASK_DUPLICATE',
+      `A task named "${definition.name}" is registered already. Give each task its own name; was the module that ` +
+        'declares it loaded twice under different paths?',
+    )
+  }
+  tasks.set(definition.name, definition)
+}
+
+let collector: Set<unknown> | undefined
+
+/** From now on every new broker of this process is kept here: how an isolate finds the brokers of the module it loads. */
+export function collectBrokers(): Set<unknown> {
+  return (collector ??= new Set())
+}
+
+/** Called by each broker when it is made. Collects only where {@link collectBrokers} asked for it. */
+export function noteBroker(broker: unknown): void {
+  collector?.add(broker)
+}

@@ -1,0 +1,180 @@
+import { BrokerError, ConfigError, KiqError, MessageError, PartialSendError } from '../contract/index.ts'
+import type { Formatter, Labels, Logger, TaskMessage, Transport, WireMessage } from '../contract/index.ts'
+import { Coalescer } from '../util/coalescer.ts'
+import type { MiddlewareStack } from './middleware-stack.ts'
+
+/** Most messages handed to the transport at once. */
+const MAX_SEND_BATCH = 2_000
+
+export interface SenderParts {
+  readonly transport: Transport
+  readonly middlewares: MiddlewareStack
+  readonly formatter: () => Formatter
+  readonly logger: () => Logger
+  readonly defaultQueue: string
+  readonly sendTimeoutMs: number
+  /** Throws when the broker is not started. */
+  readonly assertStarted: () => void
+}
+
+/** A message that went through `preSend`, and what the transport gets of it. */
+export interface PreparedMessage {
+  readonly message: TaskMessage
+  readonly wire: WireMessage
+}
+
+/** Producer side: hooks, formatting, and the sends of one event-loop turn as one batch. */
+export class Sender {
+  readonly #parts: SenderParts
+  readonly #coalescer: Coalescer<WireMessage, Error | undefined>
+
+  constructor(parts: SenderParts) {
+    this.#parts = parts
+    this.#coalescer = new Coalescer((messages) => this.#flush(messages), MAX_SEND_BATCH)
+  }
+
+  /** Runs `preSend` and encodes. Nothing is sent yet. */
+  async prepare(original: TaskMessage): Promise<PreparedMessage> {
+    const { middlewares } = this.#parts
+    const message = middlewares.with('preSend').length === 0 ? original : await middlewares.preSend(original)
+    return { message, wire: this.toWire(message) }
+  }
+
+  async send(original: TaskMessage): Promise<void> {
+    this.#parts.assertStarted()
+    const prepared = await this.prepare(original)
+    await this.#finish(prepared, await this.#coalescer.add(prepared.wire).catch(asError))
+  }
+
+  /** Prepares all before it sends the first, so that bad arguments of one call send none. */
+  async sendMany(originals: readonly TaskMessage[]): Promise<void> {
+    this.#parts.assertStarted()
+    const prepared = await Promise.all(originals.map((original) => this.prepare(original)))
+    const sends = prepared.map((one) => this.#coalescer.add(one.wire).catch(asError))
+    const outcomes = await Promise.all(sends)
+    const finished = await Promise.allSettled(prepared.map((one, i) => this.#finish(one, outcomes[i])))
+    const failed = finished.filter((one) => one.status === 'rejected')
+    if (failed.length === 0) return
+    if (failed.length === 1 && finished.length === 1) throw failed[0]?.reason
+    throw new BrokerError(
+      'KIQ_SEND_FAILED',
+      `${failed.length} of ${originals.length} messages were not accepted; the others were sent. ` +
+        `First reason: ${(failed[0]?.reason as Error).message}`,
+      { cause: failed[0]?.reason },
+    )
+  }
+
+  /** Hooks that follow a send, also for messages that a worker sent along with a settlement. */
+  async sent(message: TaskMessage): Promise<void> {
+    const { middlewares, logger } = this.#parts
+    if (middlewares.with('postSend').length > 0) await middlewares.notify('postSend', message, undefined, logger())
+  }
+
+  /** Resolves when every accepted `send` has reached the transport or failed. */
+  drained(): Promise<void> {
+    return this.#coalescer.drained()
+  }
+
+  toWire(message: TaskMessage): WireMessage {
+    const { body, labels } = this.#parts.formatter().dumps(message)
+    const { taskId, taskName } = message
+    return { taskId, taskName, body, labels, queue: this.#queue(message.labels), ...this.#timing(message.labels) }
+  }
+
+  #queue(labels: Labels): string {
+    const queue = labels['queue_name']
+    return queue === undefined || queue === null || queue === '' ? this.#parts.defaultQueue : String(queue)
+  }
+
+  #timing(labels: Labels): { deliverAt?: number; priority?: number } {
+    const delay = labels['delay']
+    const priority = labels['priority']
+    if (delay === undefined && priority === undefined) return {}
+    const timing: { deliverAt?: number; priority?: number } = {}
+    const seconds = numberLabel('delay', delay)
+    if (seconds !== undefined && seconds < 0) {
+      throw new MessageError('KIQ_LABEL_INVALID', `Label "delay" is ${seconds} seconds. Use 0 or more.`)
+    }
+    if (seconds !== undefined && seconds > 0) {
+      this.#require('delays', 'a delay', 'Use a schedule source, or a transport that delays.')
+      timing.deliverAt = Date.now() + Math.round(seconds * 1000)
+    }
+    const rank = numberLabel('priority', priority)
+    // A transport without priorities delivers in order, as Taskiq's brokers do with this label.
+    if (rank !== undefined && this.#parts.transport.capabilities.priorities) timing.priority = Math.trunc(rank)
+    return timing
+  }
+
+  #require(capability: 'delays', what: string, remedy: string): void {
+    const { transport } = this.#parts
+    if (transport.capabilities[capability]) return
+    throw new ConfigError('KIQ_UNSUPPORTED', `The transport "${transport.name}" cannot send with ${what}. ${remedy}`)
+  }
+
+  async #finish({ message }: PreparedMessage, error: Error | undefined): Promise<void> {
+    if (error === undefined) {
+      const { middlewares, logger } = this.#parts
+      if (middlewares.with('postSend').length > 0) await middlewares.notify('postSend', message, undefined, logger())
+      return
+    }
+    const { middlewares, logger } = this.#parts
+    if (middlewares.with('sendFailed').length > 0) await middlewares.notify('sendFailed', message, error, logger())
+    throw this.#sendError(error, message)
+  }
+
+  #sendError(error: Error, { taskName, taskId }: TaskMessage): Error {
+    if (KiqError.is(error)) return error
+    return new BrokerError(
+      'KIQ_SEND_FAILED',
+      `Task "${taskName}" (${taskId}) was not sent: the transport "${this.#parts.transport.name}" answered ` +
+        `"${error.message}". Check that it can be reached, then send again.`,
+      { cause: error },
+    )
+  }
+
+  async #flush(messages: readonly WireMessage[]): Promise<readonly (Error | undefined)[]> {
+    const { transport, sendTimeoutMs } = this.#parts
+    const stop = new AbortController()
+    let timer: NodeJS.Timeout | undefined
+    try {
+      await Promise.race([
+        transport.send(messages, { signal: stop.signal }),
+        new Promise<never>((_resolve, reject) => {
+          timer = setTimeout(() => {
+            const error = this.#timedOut(sendTimeoutMs)
+            stop.abort(error)
+            reject(error)
+          }, sendTimeoutMs)
+        }),
+      ])
+      return []
+    } catch (error) {
+      if (!(error instanceof PartialSendError)) throw error
+      return messages.map((_message, i) => {
+        return error.failures.has(i) ? asError(error.failures.get(i)) : undefined
+      })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #timedOut(ms: number): BrokerError {
+    return new BrokerError(
+      'KIQ_SEND_TIMED_OUT',
+      `The transport "${this.#parts.transport.name}" did not accept the message within ${ms} ms (sendTimeout). ` +
+        'It may or may not have been stored. Check that the engine can be reached.',
+    )
+  }
+}
+
+/** A label that holds a number, also as text: schedules written by Python carry numbers as text. */
+export function numberLabel(name: string, value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined
+  const number = typeof value === 'number' ? value : Number(value)
+  if (Number.isFinite(number) && value !== '') return number
+  throw new MessageError('KIQ_LABEL_INVALID', `Label "${name}" is ${JSON.stringify(value)}. Use a number.`)
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}

@@ -1,0 +1,54 @@
+import type { Producer } from './kicker.ts'
+import { Kicker } from './kicker.ts'
+import type { SentTask } from './sent-task.ts'
+import type { TaskDefinition } from './task-definition.ts'
+
+/** A task that can be sent: what all kinds of tasks have. */
+export interface Sendable<A extends readonly unknown[], R> {
+  readonly taskName: string
+  /** @internal */
+  readonly definition: TaskDefinition
+  /** Sends the task; see {@link Kicker.kiq}. */
+  kiq(...args: A): Promise<SentTask<R>>
+  /** Sends one task per entry; see {@link Kicker.kiqMany}. */
+  kiqMany(calls: readonly A[]): Promise<SentTask<R>[]>
+  /** Builder for one send with its own labels, id, queue, delay or broker. */
+  kicker(): Kicker<A, R>
+}
+
+/** A task declared with positional parameters. Calling it runs the function here, without the broker. */
+export interface Task<A extends readonly unknown[], F> extends Sendable<A, Awaited<F>> {
+  (...args: A): F
+}
+
+/** A task declared as a record: one object as input. Calling it, or `run`, runs the function here. */
+export interface RecordTask<A extends readonly unknown[], F> extends Sendable<A, Awaited<F>> {
+  (...args: A): F
+  run(...args: A): F
+}
+
+/** The sending half of a task. */
+export function createSendable<A extends readonly unknown[], R>(
+  definition: TaskDefinition,
+  producer: () => Producer,
+): Sendable<A, R> {
+  // A fresh kicker per call: labels that one call adds are never seen by the next.
+  const kicker = (): Kicker<A, R> => new Kicker({ definition, producer, labels: definition.labels })
+  return {
+    taskName: definition.name,
+    definition,
+    kicker,
+    kiq: (...args) => kicker().kiq(...args),
+    kiqMany: (calls) => kicker().kiqMany(calls),
+  }
+}
+
+/** A task that can be sent and called. */
+export function createTask<A extends readonly unknown[], F>(
+  definition: TaskDefinition,
+  run: (...args: A) => F,
+  producer: () => Producer,
+): Task<A, F> {
+  const call = (...args: A): F => run(...args)
+  return Object.assign(call, createSendable<A, Awaited<F>>(definition, producer))
+}

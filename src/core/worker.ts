@@ -1,0 +1,367 @@
+import { ConfigError, KiqError } from '../contract/index.ts'
+import type { Delivery } from '../contract/index.ts'
+import { sleep } from '../util/abort.ts'
+import { backoffMs } from '../util/backoff.ts'
+import type { Duration } from '../util/duration.ts'
+import type { Broker } from './broker.ts'
+import { cancelledError } from './broker.ts'
+import { optionalDurationMs, wholeNumber } from './duration.ts'
+import type { BrokerEvent } from './events.ts'
+import type { Execution } from './execution.ts'
+import { IsolatePools } from './isolate/pools.ts'
+import { Receiver } from './receiver.ts'
+import { createRunTask } from './run-task.ts'
+import { Settler } from './settler.ts'
+import type { AckType } from './task-definition.ts'
+
+export interface WorkerOptions {
+  /** Queues to take from; the broker's own queue and those its tasks name when absent. */
+  readonly queues?: readonly string[] | undefined
+  /**
+   * Tasks in work at once, ≥ 1.
+   *
+   * @defaultValue `100`
+   */
+  readonly concurrency?: number | undefined
+  /**
+   * Deliveries fetched ahead of those in work, ≥ 0. Hides the round trip to the engine; but prefetched messages wait
+   * behind slow tasks while other workers idle.
+   *
+   * @defaultValue `0`
+   */
+  readonly prefetch?: number | undefined
+  /** @defaultValue `'when_saved'` */
+  readonly ackType?: AckType | undefined
+  /**
+   * Deliveries of one message without an outcome (its worker died each time) before it becomes a dead letter, ≥ 1.
+   *
+   * @defaultValue `5`
+   */
+  readonly maxDeliveries?: number | undefined
+  /** The worker stops after this many tasks; unlimited when absent. */
+  readonly maxTasks?: number | undefined
+  /**
+   * How long `stop()` lets running tasks go on before it aborts them.
+   *
+   * @defaultValue `'30s'`
+   */
+  readonly waitTasksTimeout?: Duration | undefined
+  /**
+   * How long `stop()` tries to store the last outcomes and to close connections.
+   *
+   * @defaultValue `'5s'`
+   */
+  readonly shutdownTimeout?: Duration | undefined
+  /**
+   * Time between the abort of a task's signal and the moment its slot is given away (or its process killed).
+   *
+   * @defaultValue `'1s'`
+   */
+  readonly abortGrace?: Duration | undefined
+  /** Path or URL of the module that declares the tasks; needed for tasks with `isolate` that do not name theirs. */
+  readonly module?: string | undefined
+}
+
+/** Why a worker ended. */
+export type WorkerEnd = 'stopped' | 'max-tasks'
+
+const RECEIVE_BACKOFF = { baseMs: 100, maxMs: 5_000 }
+
+/**
+ * Executes the tasks of a broker in this process.
+ *
+ * States: *idle* until {@link Worker.start}; *running*: takes as many deliveries as there are free slots; *stopping*
+ * after {@link Worker.stop} or the last of `maxTasks`: takes nothing more, hands back what was prefetched, waits for
+ * what runs, aborts what is left at the deadline, stores the outcomes; *ended*.
+ */
+export class Worker {
+  readonly #broker: Broker
+  readonly #queues: readonly string[] | undefined
+  readonly #concurrency: number
+  readonly #prefetch: number
+  readonly #maxTasks: number
+  readonly #waitTasksMs: number
+  readonly #shutdownMs: number
+  readonly #graceMs: number
+  readonly #options: WorkerOptions
+  readonly #isolates: IsolatePools
+
+  readonly #stopReceiving = new AbortController()
+  readonly #giveUp = new AbortController()
+  /** Ends the wait for running tasks. */
+  readonly #deadline = new AbortController()
+  readonly #buffer: Delivery[] = []
+  readonly #executions = new Set<Execution>()
+  readonly #finals = new Map<string, () => void>()
+  #running = 0
+  #accepted = 0
+  #processed = 0
+  #lastFetchAt: number | undefined
+  #slotFreed: (() => void) | undefined
+  #allDone: (() => void) | undefined
+  #receiver: Receiver | undefined
+  #settler: Settler | undefined
+  #ended: Promise<WorkerEnd> | undefined
+
+  constructor(broker: Broker, options: WorkerOptions = {}) {
+    this.#broker = broker
+    this.#options = options
+    this.#queues = options.queues
+    this.#concurrency = wholeNumber('concurrency', options.concurrency ?? 100, 1)
+    this.#prefetch = wholeNumber('prefetch', options.prefetch ?? 0, 0)
+    this.#maxTasks = options.maxTasks === undefined ? Infinity : wholeNumber('maxTasks', options.maxTasks, 1)
+    this.#waitTasksMs = optionalDurationMs('waitTasksTimeout', options.waitTasksTimeout, 30_000)
+    this.#shutdownMs = optionalDurationMs('shutdownTimeout', options.shutdownTimeout, 5_000)
+    this.#graceMs = optionalDurationMs('abortGrace', options.abortGrace, 1_000)
+    this.#isolates = new IsolatePools({ module: options.module })
+    wholeNumber('maxDeliveries', options.maxDeliveries ?? 5, 1)
+    if (options.queues?.length === 0) {
+      throw new ConfigError('KIQ_CONFIG_INVALID', '`queues` is empty. Name at least one queue, or leave it out.')
+    }
+  }
+
+  /** Tasks in work now. */
+  get running(): number {
+    return this.#running
+  }
+
+  /** Tasks ended since the start. */
+  get processed(): number {
+    return this.#processed
+  }
+
+  /** Milliseconds since the epoch of the last answer from the transport: what a health check should look at. */
+  get lastFetchAt(): number | undefined {
+    return this.#lastFetchAt
+  }
+
+  /** Queues this worker takes from. */
+  get queues(): readonly string[] {
+    if (this.#queues) return this.#queues
+    const named = this.#broker.tasks.map((task) => task.labels['queue_name']).filter((queue) => queue !== undefined)
+    return [...new Set([this.#broker.defaultQueue, ...named.map(String)])]
+  }
+
+  /**
+   * Starts the broker as a worker and begins to take messages. Resolves when it is connected.
+   *
+   * @param events - Events to fire when the broker was not started; an in-memory broker fires both kinds.
+   */
+  async start(events?: readonly BrokerEvent[]): Promise<void> {
+    if (this.#ended) return
+    await this.#broker.startupWorker(
+      {
+        onCancel: (taskId) => this.#cancel(taskId),
+        onLeaseLost: (deliveries) => this.#loseLeases(deliveries),
+      },
+      events,
+    )
+    const { resultBackend, logger } = this.#broker.parts
+    const { transport } = this.#broker
+    this.#settler = new Settler({ transport, resultBackend, logger, giveUp: this.#giveUp.signal })
+    this.#receiver = new Receiver({
+      broker: this.#broker,
+      settler: this.#settler,
+      runTask: createRunTask({
+        abortGraceMs: this.#graceMs,
+        runIsolated: (definition, args, execution, graceMs) =>
+          this.#isolates.run(definition, args, execution, graceMs),
+        logger,
+      }),
+      ackType: this.#options.ackType ?? 'when_saved',
+      maxDeliveries: this.#options.maxDeliveries ?? 5,
+      onStart: (execution) => this.#executions.add(execution),
+      onEnd: (execution) => this.#executions.delete(execution),
+      onFinal: (taskId) => this.#tellFinal(taskId),
+    })
+    this.#ended = this.#receive(this.queues).then((end) => this.#windDown(end))
+  }
+
+  /** Starts, and resolves when the worker has ended: after `stop()`, after `signal`, or after `maxTasks`. */
+  async run(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<WorkerEnd> {
+    const { signal } = options
+    const stop = (): void => this.#beginStop()
+    if (signal?.aborted) return 'stopped'
+    signal?.addEventListener('abort', stop, { once: true })
+    try {
+      await this.start()
+      return (await this.#ended) ?? 'stopped'
+    } finally {
+      signal?.removeEventListener('abort', stop)
+    }
+  }
+
+  /**
+   * Stops gracefully and resolves when everything is settled. The broker itself stays started: `broker.shutdown()` is
+   * the caller's.
+   *
+   * @param options.running - `finish` (default) lets running tasks go on for `waitTasksTimeout`; `abort` aborts them now,
+   *   also when an earlier `stop()` is still waiting.
+   */
+  async stop(options: { readonly running?: 'finish' | 'abort' | undefined } = {}): Promise<void> {
+    if (options.running === 'abort') this.#deadline.abort()
+    this.#beginStop()
+    await this.#ended
+  }
+
+  /** @internal Resolves when that task has its outcome here, or when the worker ends. Call it before the task is sent. */
+  final(taskId: string): Promise<void> {
+    return new Promise((resolve) => this.#finals.set(taskId, resolve))
+  }
+
+  #tellFinal(taskId: string): void {
+    if (this.#finals.size === 0) return
+    this.#finals.get(taskId)?.()
+    this.#finals.delete(taskId)
+  }
+
+  #beginStop(): void {
+    this.#stopReceiving.abort()
+    this.#wakeLoop()
+  }
+
+  async #receive(queues: readonly string[]): Promise<WorkerEnd> {
+    const { transport } = this.#broker
+    const { logger } = this.#broker.parts
+    const { signal } = this.#stopReceiving
+    let failures = 0
+    while (!signal.aborted) {
+      const left = this.#maxTasks - this.#accepted
+      if (left <= 0) return 'max-tasks'
+      const free = this.#concurrency + this.#prefetch - this.#running - this.#buffer.length
+      if (free <= 0) {
+        await this.#nextFreeSlot()
+        continue
+      }
+      try {
+        const deliveries = await transport.receive({ queues, max: Math.min(free, left), signal })
+        this.#lastFetchAt = Date.now()
+        if (failures > 0) logger.info({ transport: transport.name }, 'The transport answers again.')
+        failures = 0
+        this.#accept(deliveries)
+      } catch (error) {
+        failures += 1
+        if (failures === 1) logger.error({ err: error, transport: transport.name }, 'Cannot receive; trying again.')
+        await sleep(backoffMs(failures, RECEIVE_BACKOFF), signal)
+      }
+    }
+    return 'stopped'
+  }
+
+  #accept(deliveries: readonly Delivery[]): void {
+    this.#accepted += deliveries.length
+    for (const delivery of deliveries) {
+      if (this.#running < this.#concurrency) this.#begin(delivery)
+      else this.#buffer.push(delivery)
+    }
+  }
+
+  #begin(delivery: Delivery): void {
+    this.#running += 1
+    const receiver = this.#receiver as Receiver
+    receiver.process(delivery).then(this.#onDone, (error: unknown) => {
+      this.#broker.parts.logger.error(
+        { err: error, taskId: delivery.taskId, queue: delivery.queue },
+        'A delivery could not be settled; the transport will deliver it again.',
+      )
+      this.#onDone()
+    })
+  }
+
+  readonly #onDone = (): void => {
+    this.#running -= 1
+    this.#processed += 1
+    const next = this.#stopReceiving.signal.aborted ? undefined : this.#buffer.shift()
+    if (next) this.#begin(next)
+    this.#wakeLoop()
+    if (this.#running === 0) this.#allDone?.()
+  }
+
+  #nextFreeSlot(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#slotFreed = resolve
+    })
+  }
+
+  #wakeLoop(): void {
+    const wake = this.#slotFreed
+    this.#slotFreed = undefined
+    wake?.()
+  }
+
+  /** From the end of receiving to the end of the worker. */
+  async #windDown(end: WorkerEnd): Promise<WorkerEnd> {
+    const { logger } = this.#broker.parts
+    if (end === 'stopped') await this.#handBack()
+    if (!(await this.#tasksDone(this.#waitTasksMs, this.#deadline.signal))) {
+      logger.warn({ running: this.#running }, 'Tasks still run at the deadline of the stop; aborting them.')
+      for (const execution of this.#executions) execution.abort(stoppedError(execution))
+      // The runner gives the slot away after the grace period; what follows is only the write of the outcome.
+      const limit = setTimeout(() => this.#giveUp.abort(), this.#graceMs + this.#shutdownMs)
+      await this.#tasksDone(this.#graceMs + this.#shutdownMs + 1_000, undefined)
+      clearTimeout(limit)
+    }
+    this.#giveUp.abort()
+    await this.#isolates.close()
+    for (const tell of this.#finals.values()) tell()
+    this.#finals.clear()
+    return end
+  }
+
+  async #handBack(): Promise<void> {
+    const buffered = this.#buffer.splice(0)
+    if (buffered.length === 0 || this.#settler === undefined) return
+    const settler = this.#settler
+    const limit = setTimeout(() => this.#giveUp.abort(), this.#shutdownMs)
+    const handed = await Promise.allSettled(
+      buffered.map((delivery) => settler.settle({ kind: 'release', delivery })),
+    )
+    clearTimeout(limit)
+    const failed = handed.find((one) => one.status === 'rejected')
+    if (failed) {
+      this.#broker.parts.logger.warn({ err: failed.reason as unknown }, 'Could not hand back prefetched messages.')
+    }
+  }
+
+  /** @returns Whether nothing runs any more. */
+  async #tasksDone(timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+    if (this.#running === 0) return true
+    const over = new AbortController()
+    const end = (): void => over.abort()
+    signal?.addEventListener('abort', end, { once: true })
+    if (signal?.aborted) end()
+    this.#allDone = end
+    await sleep(timeoutMs, over.signal)
+    signal?.removeEventListener('abort', end)
+    this.#allDone = undefined
+    return this.#isIdle()
+  }
+
+  #isIdle(): boolean {
+    return this.#running === 0
+  }
+
+  #cancel(taskId: string): void {
+    for (const execution of this.#executions) {
+      if (execution.taskId === taskId) execution.abort(cancelledError(taskId))
+    }
+  }
+
+  #loseLeases(deliveries: readonly Delivery[]): void {
+    const lost = new Set(deliveries)
+    for (const execution of this.#executions) {
+      if (!lost.has(execution.delivery)) continue
+      execution.abort(
+        new KiqError(
+          'KIQ_LEASE_LOST',
+          `The lease of task ${execution.taskId} went to another worker, because this process did not renew it in ` +
+            'time (was it paused?). What it does from now on does not count.',
+        ),
+      )
+    }
+  }
+}
+
+function stoppedError({ taskId }: Execution): KiqError {
+  return new KiqError('KIQ_WORKER_STOPPED', `The worker stops and task ${taskId} did not end in time; it is handed back.`)
+}

@@ -1,0 +1,2 @@
+export { CborSerializer } from './cbor.ts'
+export { MsgPackSerializer } from './msgpack.ts'
