@@ -26,7 +26,7 @@ import { JsonSerializer } from './json-serializer.ts'
 import type { Producer } from './kicker.ts'
 import { MiddlewareStack } from './middleware-stack.ts'
 import { noteBroker, TaskRegistry } from './registry.ts'
-import type { WaitOptions } from './results.ts'
+import type { ResultCodec, WaitOptions } from './results.ts'
 import { Results } from './results.ts'
 import { Sender } from './sender.ts'
 import { SentTask } from './sent-task.ts'
@@ -34,6 +34,7 @@ import type { TaskDefinition, TaskOptions } from './task-definition.ts'
 import { defineTask } from './task-definition.ts'
 import type { RecordTask, Sendable, Task } from './task.ts'
 import { createSendable, createTask } from './task.ts'
+import { randomTaskId } from './task-id.ts'
 import { TaskiqFormatter } from './taskiq-formatter.ts'
 
 export interface BrokerOptions {
@@ -61,6 +62,12 @@ export interface BrokerOptions {
   readonly serializer?: Serializer | undefined
   /** @defaultValue warnings and errors to the console */
   readonly logger?: Logger | undefined
+}
+
+/** Formats of a broker whose messages do not leave the process; used until a serializer or formatter is chosen. */
+export interface InProcessFormats {
+  readonly formatter: Formatter
+  readonly results: ResultCodec | undefined
 }
 
 /** What the worker and the command line need of a broker beyond its public face. */
@@ -97,21 +104,23 @@ export class Broker implements Producer {
   #serializer: Serializer
   #formatter: Formatter
   #formatterIsOwn = true
+  #inProcess: InProcessFormats | undefined
   #logger: Logger
-  #nextId: () => string = defaultTaskId
+  #nextId: () => string = randomTaskId
   #role: 'stopped' | 'client' | 'worker' = 'stopped'
   #hooks: WorkerHooks | undefined
   #stopHandlers: (() => unknown)[] = []
   #stopMiddlewares: (() => unknown)[] = []
   #stopEngines: (() => unknown)[] = []
 
-  constructor(transport: Transport, options: BrokerOptions = {}) {
+  constructor(transport: Transport, options: BrokerOptions = {}, inProcess?: InProcessFormats) {
     noteBroker(this)
     this.transport = transport
     this.defaultQueue = options.queueName ?? 'taskiq'
     this.#resultBackend = options.resultBackend
     this.#serializer = options.serializer ?? new JsonSerializer()
-    this.#formatter = new TaskiqFormatter(this.#serializer)
+    this.#inProcess = options.serializer ? undefined : inProcess
+    this.#formatter = this.#inProcess?.formatter ?? new TaskiqFormatter(this.#serializer)
     this.#logger = options.logger ?? defaultLogger
     this.#sender = new Sender({
       transport,
@@ -125,6 +134,7 @@ export class Broker implements Producer {
     this.#results = new Results(
       () => this.#resultBackend,
       () => this.#serializer,
+      () => (this.#resultBackend?.serializer ? undefined : this.#inProcess?.results),
       optionalDurationMs('resultTtl', options.resultTtl, DAY_MS),
     )
   }
@@ -198,6 +208,8 @@ export class Broker implements Producer {
   withResultBackend(backend: ResultBackend): this {
     this.#assertStopped('withResultBackend')
     this.#resultBackend = backend
+    // Another store gets real bytes.
+    if (this.#inProcess) this.#inProcess = { ...this.#inProcess, results: undefined }
     return this
   }
 
@@ -205,6 +217,7 @@ export class Broker implements Producer {
   withSerializer(serializer: Serializer): this {
     this.#assertStopped('withSerializer')
     this.#serializer = serializer
+    this.#inProcess = undefined
     if (this.#formatterIsOwn) this.#formatter = new TaskiqFormatter(serializer)
     return this
   }
@@ -352,19 +365,22 @@ export class Broker implements Producer {
     return this.#nextId()
   }
 
-  /** @internal Use `task.kiq()`. */
-  async send(message: TaskMessage): Promise<void> {
-    await this.#sender.send(message)
+  /** @internal Use `task.kiq()` and `task.kiqMany()`. */
+  send(messages: readonly TaskMessage[]): Promise<void> {
+    return this.#sender.send(messages)
   }
 
-  /** @internal Use `task.kiqMany()`. */
-  async sendMany(messages: readonly TaskMessage[]): Promise<void> {
-    await this.#sender.sendMany(messages)
-  }
-
-  async waitResult(taskId: string, options?: WaitOptions): Promise<TaskResult> {
-    this.#assertStarted()
-    return await this.#results.wait(taskId, options)
+  /** Waits for the result of a task; see {@link SentTask.waitResult}. */
+  waitResult(taskId: string, options?: WaitOptions): Promise<TaskResult>
+  /** @internal With what becomes of the result, so that a wait costs one promise. */
+  waitResult<T>(taskId: string, options: WaitOptions | undefined, map: (result: TaskResult) => T): Promise<T>
+  waitResult<T>(taskId: string, options?: WaitOptions, map?: (result: TaskResult) => T): Promise<T | TaskResult> {
+    try {
+      this.#assertStarted()
+      return this.#results.wait<T | TaskResult>(taskId, options, map ?? ((result) => result))
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** The result as it stands now; `undefined` when there is none. */
@@ -390,9 +406,7 @@ export class Broker implements Producer {
     const outcome = await this.transport.cancel(taskId)
     if (outcome === 'removed' && this.#resultBackend) {
       const error = toFailure(cancelledError(taskId))
-      await this.#results.save(
-        this.#results.encode(taskId, { isErr: true, error, executionTime: 0, labels: {} }),
-      )
+      await this.#results.save(this.#results.encode(taskId, { isErr: true, error, executionTime: 0, labels: {} }))
     }
     return outcome !== 'unknown'
   }
@@ -454,10 +468,6 @@ export function bindTask({ definition, run }: DeclaredTask, producer: () => Prod
 
 export function cancelledError(taskId: string): ConfigError {
   return new ConfigError('KIQ_TASK_CANCELLED', `Task ${taskId} was cancelled.`)
-}
-
-function defaultTaskId(): string {
-  return randomUUID().replaceAll('-', '')
 }
 
 /** Runs every step, also after one that threw; returns the errors. */

@@ -1,6 +1,7 @@
 import { ConfigError } from '../contract/index.ts'
 import { parseDurationMs } from '../util/duration.ts'
 import type { Duration } from '../util/duration.ts'
+import { show } from '../util/show.ts'
 
 /**
  * A duration option in milliseconds.
@@ -13,7 +14,7 @@ export function durationMs(name: string, value: Duration): number {
   if (ms !== undefined) return ms
   throw new ConfigError(
     'KIQ_CONFIG_INVALID',
-    `\`${name}\` is ${JSON.stringify(value) ?? String(value)}, which is not a duration. ` +
+    `\`${name}\` is ${show(value)}, which is not a duration. ` +
       "Use milliseconds ≥ 0, or text such as '250ms', '30s' or '1h30m'.",
   )
 }
@@ -26,5 +27,5 @@ export function optionalDurationMs(name: string, value: Duration | undefined, fa
 /** @throws {ConfigError} `KIQ_CONFIG_INVALID` unless `value` is an integer of at least `min`. */
 export function wholeNumber(name: string, value: number, min: number): number {
   if (Number.isSafeInteger(value) && value >= min) return value
-  throw new ConfigError('KIQ_CONFIG_INVALID', `\`${name}\` is ${String(value)}. Use a whole number ≥ ${min}.`)
+  throw new ConfigError('KIQ_CONFIG_INVALID', `\`${name}\` is ${show(value)}. Use a whole number ≥ ${min}.`)
 }

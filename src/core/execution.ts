@@ -1,14 +1,20 @@
-import { KiqError } from '../contract/index.ts'
+import type { KiqError } from '../contract/index.ts'
 import type { Delivery, Labels, Logger, Progress, TaskMessage } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
 import type { ProgressTracker, TaskContext } from './context.ts'
 import { withFields } from './default-logger.ts'
 import type { State } from './events.ts'
 import type { Results } from './results.ts'
+import { attemptOf } from './retry-message.ts'
 import { noResult, rejectTask, requeueTask, retryTask } from './signals.ts'
 import type { RetryTaskOptions } from './signals.ts'
+import type { TaskDefinition } from './task-definition.ts'
 
 /** What an execution needs of its worker. */
+export interface AbortListener {
+  aborted(reason: KiqError): void
+}
+
 export interface ExecutionParts {
   readonly state: State
   readonly logger: Logger
@@ -17,28 +23,42 @@ export interface ExecutionParts {
   readonly ack: (delivery: Delivery) => Promise<void>
 }
 
+export interface ExecutionFacts {
+  readonly definition: TaskDefinition
+  readonly message: TaskMessage
+  readonly delivery: Delivery
+  readonly startedAt: number
+}
+
 /**
  * One execution of one message: the context a task sees, and the switch that ends it early. Expensive parts (signal,
  * logger, progress) are made when first asked for; most tasks never do.
  */
 export class Execution implements TaskContext {
+  readonly definition: TaskDefinition
   readonly message: TaskMessage
-  readonly attempt: number
   readonly delivery: Delivery
+  /** On the clock of `performance.now()`. */
+  readonly startedAt: number
   isAcked = false
 
   readonly #parts: ExecutionParts
   #controller: AbortController | undefined
   #abortedBy: KiqError | undefined
-  #onAbort: ((reason: KiqError) => void) | undefined
+  #listener: AbortListener | undefined
   #progress: ProgressTracker | undefined
   #log: Logger | undefined
 
-  constructor(message: TaskMessage, delivery: Delivery, attempt: number, parts: ExecutionParts) {
+  constructor({ definition, message, delivery, startedAt }: ExecutionFacts, parts: ExecutionParts) {
+    this.definition = definition
     this.message = message
     this.delivery = delivery
-    this.attempt = attempt
+    this.startedAt = startedAt
     this.#parts = parts
+  }
+
+  get attempt(): number {
+    return attemptOf(this.message, this.delivery.attempt)
   }
 
   get taskId(): string {
@@ -106,13 +126,13 @@ export class Execution implements TaskContext {
     if (this.#abortedBy) return
     this.#abortedBy = reason
     this.#controller?.abort(reason)
-    this.#onAbort?.(reason)
+    this.#listener?.aborted(reason)
   }
 
   /** At most one listener: the runner of the task. Called at once when aborted already. */
-  onAbort(listener: (reason: KiqError) => void): void {
-    this.#onAbort = listener
-    if (this.#abortedBy) listener(this.#abortedBy)
+  onAbort(listener: AbortListener): void {
+    this.#listener = listener
+    if (this.#abortedBy) listener.aborted(this.#abortedBy)
   }
 }
 

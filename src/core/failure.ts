@@ -1,4 +1,5 @@
 import type { Failure } from '../contract/index.ts'
+import { show } from '../util/show.ts'
 import { toPlain } from './plain.ts'
 
 const MAX_CAUSES = 16
@@ -18,8 +19,8 @@ export function toFailure(thrown: unknown): Failure {
 function describe(thrown: unknown, seen: Set<unknown>): Failure {
   seen.add(thrown)
   if (!(thrown instanceof Error)) return describeValue(thrown)
-  const message = cut(String(thrown.message))
-  const name = cut(String(thrown.name || thrown.constructor.name || 'Error'))
+  const message = cut(textOf(thrown.message))
+  const name = cut(textOf(thrown.name || thrown.constructor.name || 'Error'))
   const code = (thrown as { readonly code?: unknown }).code
   const { cause } = thrown
   return {
@@ -97,7 +98,14 @@ export function decodeFailure(wire: unknown): Failure | undefined {
 function argText(value: unknown): string {
   if (typeof value === 'string') return value
   if (typeof value === 'bigint') return value.toString()
-  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) ?? 'null'
+  const json = JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) as
+    string | undefined
+  return json ?? 'null'
+}
+
+/** An error's fields are text by type only. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : show(value)
 }
 
 function cut(text: string): string {

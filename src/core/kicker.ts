@@ -11,8 +11,8 @@ import { validate } from './validate.ts'
 /** The part of a broker that a kicker needs. */
 export interface Producer extends ResultSource {
   nextTaskId(): string
-  send(message: TaskMessage): Promise<void>
-  sendMany(messages: readonly TaskMessage[]): Promise<void>
+  /** Sends messages that travel together; one bad one sends none. */
+  send(messages: readonly TaskMessage[]): Promise<void>
 }
 
 interface Plan {
@@ -92,8 +92,9 @@ export class Kicker<A extends readonly unknown[] = readonly unknown[], R = unkno
    */
   async kiq(...args: A): Promise<SentTask<R>> {
     const producer = this.#plan.producer()
-    const message = await this.#message(producer, args)
-    await producer.send(message)
+    const message = this.#message(producer, args)
+    if (this.#plan.definition.schema) await this.#validate(message)
+    await producer.send([message])
     return new SentTask<R>(message.taskId, producer)
   }
 
@@ -110,8 +111,10 @@ export class Kicker<A extends readonly unknown[] = readonly unknown[], R = unkno
       )
     }
     const producer = this.#plan.producer()
-    const messages = await Promise.all(calls.map((args) => this.#message(producer, args)))
-    await producer.sendMany(messages)
+    if (calls.length === 0) return []
+    const messages = calls.map((args) => this.#message(producer, args))
+    if (this.#plan.definition.schema) await Promise.all(messages.map((message) => this.#validate(message)))
+    await producer.send(messages)
     return messages.map((message) => new SentTask<R>(message.taskId, producer))
   }
 
@@ -119,19 +122,15 @@ export class Kicker<A extends readonly unknown[] = readonly unknown[], R = unkno
     return new Kicker({ ...this.#plan, ...change })
   }
 
-  #message(producer: Producer, callArgs: A): TaskMessage | Promise<TaskMessage> {
+  #message(producer: Producer, callArgs: A): TaskMessage {
     const { definition, labels, taskId } = this.#plan
-    const call = toWireArguments(definition, callArgs, this.#plan.kwargs)
-    const message: TaskMessage = {
-      taskId: taskId ?? producer.nextTaskId(),
-      taskName: definition.name,
-      labels,
-      args: call.args,
-      kwargs: call.kwargs,
-    }
-    if (definition.schema === undefined) return message
-    // What travels is what the caller gave: the worker runs the schema again and uses its output.
-    const checked = validate(definition.schema, schemaInput(definition, call), `sent to task "${definition.name}"`)
-    return checked.then(() => message)
+    const { args, kwargs } = toWireArguments(definition, callArgs, this.#plan.kwargs)
+    return { taskId: taskId ?? producer.nextTaskId(), taskName: definition.name, labels, args, kwargs }
+  }
+
+  /** What travels is what the caller gave: the worker runs the schema again and uses its output. */
+  async #validate(message: TaskMessage): Promise<void> {
+    const { schema, name } = this.#plan.definition
+    if (schema) await validate(schema, schemaInput(this.#plan.definition, message), `sent to task "${name}"`)
   }
 }

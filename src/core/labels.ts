@@ -56,7 +56,9 @@ function encodeLabel(key: string, value: unknown): readonly [text: string, type:
     case 'object':
       if (value instanceof Uint8Array) return [Buffer.from(value).toString('base64'), LABEL_TYPE.BYTES]
       return [anyText(key, value as object), LABEL_TYPE.ANY]
-    default:
+    case 'function':
+    case 'symbol':
+    case 'undefined':
       throw new MessageError(
         'KIQ_LABEL_INVALID',
         `Label "${key}" is a ${typeof value}, which cannot travel. Use text, a number, a boolean or bytes.`,
@@ -136,7 +138,7 @@ function pythonText(value: unknown): string {
   if (value === null || value === undefined) return 'None'
   if (typeof value === 'boolean') return value ? 'True' : 'False'
   if (typeof value === 'object') return JSON.stringify(value)
-  return String(value as number | bigint)
+  return String(value)
 }
 
 function show(value: unknown): string {

@@ -81,7 +81,7 @@ export class MiddlewareStack {
   async #transform(hook: 'preSend' | 'preExecute', message: TaskMessage): Promise<TaskMessage> {
     let current = message
     for (const middleware of this.with(hook)) {
-      const next = (await middleware[hook]?.(current)) as TaskMessage | undefined
+      const next = await middleware[hook]?.(current)
       if (typeof next?.taskId !== 'string' || typeof next.taskName !== 'string') {
         throw new ConfigError(
           'KIQ_CONFIG_INVALID',

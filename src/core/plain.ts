@@ -23,6 +23,7 @@ export interface PlainTarget {
  *   UTF-8, and objects that JSON would silently empty (`RegExp`, `Error`, weak collections, typed arrays).
  */
 export function toPlain(value: unknown, target: PlainTarget): unknown {
+  if (isFlat(value)) return value
   return reduce(value, target, target.root, [])
 }
 
@@ -38,7 +39,8 @@ function reduce(value: unknown, target: PlainTarget, path: string, ancestors: ob
       return null
     case 'object':
       return value === null ? null : reduceObject(value, target, path, ancestors)
-    default:
+    case 'function':
+    case 'symbol':
       throw refuse(target, path, `is a ${typeof value}`, 'Send data, not code.')
   }
 }
@@ -91,6 +93,19 @@ function reduceFields(
   return Object.fromEntries(entries.filter(([, item]) => item !== undefined))
 }
 
+/** Quick answer, without an allocation, for what most messages carry: a few texts and numbers. */
+function isFlat(value: unknown): boolean {
+  if (typeof value !== 'object') return isSettled(value)
+  if (value === null) return true
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i += 1) if (!isSettled(value[i])) return false
+    return true
+  }
+  if (!isPlain(value)) return false
+  for (const key in value) if (!isSettled((value as Record<string, unknown>)[key])) return false
+  return true
+}
+
 /** Quick answer for what needs no change and no path. */
 function isSettled(value: unknown): boolean {
   return typeof value === 'string' || typeof value === 'boolean' || value === null || Number.isFinite(value)
@@ -120,7 +135,7 @@ function reduceMap(value: Map<unknown, unknown>, target: PlainTarget, path: stri
       throw refuse(target, path, `is a Map with a key that is not text (${typeof key})`, 'Send an array of pairs.')
     }
   }
-  return reduceFields(Object.fromEntries(value), target, path, ancestors)
+  return reduceFields(Object.fromEntries(value) as Record<string, unknown>, target, path, ancestors)
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -128,8 +143,8 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 function utf8(value: Uint8Array, target: PlainTarget, path: string): string {
   try {
     return strictUtf8.decode(value)
-  } catch (error) {
-    throw refuse(target, path, 'holds bytes that are not UTF-8', 'Encode them, for example as Base64 text.', error)
+  } catch {
+    throw refuse(target, path, 'holds bytes that are not UTF-8', 'Encode them, for example as Base64 text.')
   }
 }
 
@@ -151,6 +166,6 @@ function isOpaque(value: object): boolean {
   )
 }
 
-function refuse(target: PlainTarget, path: string, what: string, remedy: string, cause?: unknown): MessageError {
-  return new MessageError(target.code, `\`${path}\` ${what} and cannot be serialized. ${remedy}`, { cause })
+function refuse(target: PlainTarget, path: string, what: string, remedy: string): MessageError {
+  return new MessageError(target.code, `\`${path}\` ${what} and cannot be serialized. ${remedy}`)
 }

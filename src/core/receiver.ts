@@ -1,11 +1,20 @@
 import { ConfigError, KiqError, MessageError } from '../contract/index.ts'
-import type { Delivery, FailureControl, Labels, RetryOptions, Settlement, TaskMessage, TaskResult } from '../contract/index.ts'
+import type {
+  Delivery,
+  FailureControl,
+  Labels,
+  ResultRecord,
+  RetryOptions,
+  Settlement,
+  TaskMessage,
+  TaskResult,
+} from '../contract/index.ts'
 import type { Broker, BrokerParts } from './broker.ts'
 import { Execution } from './execution.ts'
 import type { ExecutionParts } from './execution.ts'
 import { toFailure } from './failure.ts'
-import { attemptOf, requeueOf, RETRIES_LABEL, retryOf } from './retry-message.ts'
-import type { RunTask } from './run-task.ts'
+import { requeueOf, RETRIES_LABEL, retryOf } from './retry-message.ts'
+import type { RunTask, Thrown } from './run-task.ts'
 import type { Settler } from './settler.ts'
 import { numberLabel } from './sender.ts'
 import { TaskSignal } from './signals.ts'
@@ -22,6 +31,8 @@ export interface ReceiverParts {
   /** Called around the execution, so that the worker can abort it. */
   readonly onStart: (execution: Execution) => void
   readonly onEnd: (execution: Execution) => void
+  /** The delivery is settled, or could not be: its slot is free. */
+  readonly onDone: (delivery: Delivery, error: unknown) => void
   /** The message has its outcome: no retry, requeue or hand-back follows. */
   readonly onFinal: (taskId: string) => void
 }
@@ -33,6 +44,8 @@ type Verdict =
   | { readonly kind: 'dead'; readonly reason: string }
   | { readonly kind: 'release' }
   | { readonly kind: 'requeue' }
+
+const DONE: Verdict = { kind: 'done' }
 
 /** How an execution ended: with a result to store or not, and a verdict on the message. */
 interface Outcome {
@@ -61,53 +74,106 @@ export class Receiver {
     }
   }
 
-  async process(delivery: Delivery): Promise<void> {
+  /**
+   * Calls `onDone` of the parts once, when the delivery is settled; with an error when it could not be, and will be
+   * delivered again. No promise, because this stands in the path of every message: an execution without hooks costs none
+   * but the handler's own.
+   */
+  process(delivery: Delivery): void {
     let message: TaskMessage
     try {
       message = this.#core.formatter.loads(delivery.body)
     } catch (error) {
-      await this.#giveUp(delivery, delivery.taskId, undefined, error)
+      this.#ends(delivery, this.#giveUp(delivery, delivery.taskId, undefined, error))
       return
     }
     const definition = this.#parts.broker.findTask(message.taskName)
     if (definition?.run === undefined) {
-      await this.#giveUp(delivery, message.taskId, message, this.#unknownTask(message.taskName))
-      return
+      this.#ends(delivery, this.#giveUp(delivery, message.taskId, message, this.#unknownTask(message.taskName)))
+    } else if (delivery.attempt > this.#parts.maxDeliveries) {
+      this.#ends(delivery, this.#giveUp(delivery, message.taskId, message, poisoned(delivery)))
+    } else {
+      this.#execute(definition, delivery, message)
     }
-    if (delivery.attempt > this.#parts.maxDeliveries) {
-      await this.#giveUp(delivery, message.taskId, message, poisoned(delivery))
-      return
-    }
-    await this.#execute(definition, message, delivery)
   }
 
-  async #execute(definition: TaskDefinition, received: TaskMessage, delivery: Delivery): Promise<void> {
-    const { middlewares } = this.#core
+  /** The delivery is done when the promise is. */
+  #ends(delivery: Delivery, end: Promise<void>): void {
+    const { onDone } = this.#parts
+    end.then(
+      () => onDone(delivery, undefined),
+      (error: unknown) => onDone(delivery, error),
+    )
+  }
+
+  #execute(definition: TaskDefinition, delivery: Delivery, received: TaskMessage): void {
     const startedAt = performance.now()
+    const simple = this.#core.middlewares.with('preExecute').length === 0
+    const ackType = definition.ackType ?? this.#parts.ackType
+    if (simple && ackType !== 'when_received' && received.labels['ack_type'] === undefined) {
+      this.#run(this.#newExecution(definition, received, delivery, startedAt), ackType)
+      return
+    }
+    const { onDone } = this.#parts
+    this.#prepare(definition, delivery, received, startedAt).then(
+      (prepared) => {
+        if (prepared === undefined) onDone(delivery, undefined)
+        else if (prepared.thrown) this.#after(prepared.execution, prepared.ackType, prepared.thrown, undefined)
+        else this.#run(prepared.execution, prepared.ackType)
+      },
+      (error: unknown) => onDone(delivery, error),
+    )
+  }
+
+  /** What comes before the task when it needs waiting for. @returns `undefined` when the message is not ours any more. */
+  async #prepare(
+    definition: TaskDefinition,
+    delivery: Delivery,
+    received: TaskMessage,
+    startedAt: number,
+  ): Promise<Prepared | undefined> {
     let message = received
-    let execution: Execution | undefined
-    let thrown: Thrown | undefined
-    let value: unknown
     let ackType = this.#parts.ackType
     try {
-      if (middlewares.with('preExecute').length > 0) message = await middlewares.preExecute(received)
+      message = await this.#core.middlewares.preExecute(received)
       ackType = this.#ackType(definition, message)
-      execution = new Execution(message, delivery, attemptOf(message, delivery.attempt), this.#execution)
-      if (ackType === 'when_received') {
-        const outcome = await this.#settle({ kind: 'ack', delivery })
-        if (outcome === 'stale') return
-        execution.isAcked = true
-      }
-      this.#parts.onStart(execution)
-      value = await this.#parts.runTask(definition, execution)
     } catch (error) {
-      thrown = { error }
-    } finally {
-      if (execution) this.#parts.onEnd(execution)
+      return { execution: this.#newExecution(definition, message, delivery, startedAt), ackType, thrown: { error } }
     }
-    const known = execution ?? new Execution(message, delivery, attemptOf(message, delivery.attempt), this.#execution)
-    const outcome = await this.#outcome(known, thrown, value, startedAt, ackType)
-    await this.#finish(definition, known, outcome)
+    const execution = this.#newExecution(definition, message, delivery, startedAt)
+    if (ackType === 'when_received') {
+      if ((await this.#settle({ kind: 'ack', delivery })) === 'stale') return undefined
+      execution.isAcked = true
+    }
+    return { execution, ackType }
+  }
+
+  #newExecution(definition: TaskDefinition, message: TaskMessage, delivery: Delivery, startedAt: number): Execution {
+    return new Execution({ definition, message, delivery, startedAt }, this.#execution)
+  }
+
+  #run(execution: Execution, ackType: AckType): void {
+    this.#parts.onStart(execution)
+    this.#parts.runTask(execution, (thrown, value) => {
+      this.#parts.onEnd(execution)
+      this.#after(execution, ackType, thrown, value)
+    })
+  }
+
+  #after(execution: Execution, ackType: AckType, thrown: Thrown | undefined, value: unknown): void {
+    const { message, delivery } = execution
+    const executionTime = Math.round((performance.now() - execution.startedAt) / 10) / 100
+    const hooks = this.#core.middlewares.with('postExecute').length > 0
+    if (thrown === undefined && ackType === 'when_saved' && !hooks) {
+      const result: TaskResult = { isErr: false, returnValue: value, executionTime, labels: message.labels }
+      this.#finish(execution, result, 'stored', DONE)
+      return
+    }
+    const facts = { executionTime, labels: message.labels }
+    this.#outcome(execution, { thrown, value, ackType }, facts).then(
+      ({ result, stored, verdict }) => this.#finish(execution, result, stored ? 'stored' : 'dropped', verdict),
+      (error: unknown) => this.#parts.onDone(delivery, error),
+    )
   }
 
   #ackType(definition: TaskDefinition, message: TaskMessage): AckType {
@@ -116,17 +182,9 @@ export class Receiver {
   }
 
   /** Hooks after the execution, and what they and the ack type make of it. */
-  async #outcome(
-    execution: Execution,
-    thrown: Thrown | undefined,
-    value: unknown,
-    startedAt: number,
-    ackType: AckType,
-  ): Promise<Outcome> {
+  async #outcome(execution: Execution, { thrown, value, ackType }: Ended, facts: Facts): Promise<Outcome> {
     const { middlewares } = this.#core
-    const executionTime = Math.round((performance.now() - startedAt) / 10) / 100
     const { message } = execution
-    const facts = { executionTime, labels: message.labels }
     let outcome: Outcome =
       thrown === undefined
         ? { result: { isErr: false, returnValue: value, ...facts }, stored: true, verdict: { kind: 'done' } }
@@ -198,26 +256,55 @@ export class Receiver {
   }
 
   /** Stores and settles; then tells the hooks. */
-  async #finish(definition: TaskDefinition, execution: Execution, outcome: Outcome): Promise<void> {
+  #finish(execution: Execution, result: TaskResult, keeping: 'stored' | 'dropped', verdict: Verdict): void {
+    const { settler, onDone } = this.#parts
+    const keeps = keeping === 'stored' && this.#core.resultBackend !== undefined
+    const { message, delivery } = execution
+    if (verdict.kind !== 'done' || execution.isAcked || (keeps && !settler.joined)) {
+      this.#ends(delivery, this.#finishSlowly(execution, { result, stored: keeps, verdict }))
+      return
+    }
+    const record = keeps ? this.#record(execution, result) : undefined
+    settler.push({ kind: 'ack', delivery, result: record?.stored }, (error, settled) => {
+      if (error !== undefined) {
+        onDone(delivery, error)
+        return
+      }
+      if (settled === 'stale') this.#warnStale({ kind: 'ack', delivery })
+      else this.#parts.onFinal(message.taskId)
+      if (settled === 'stale' || !record || this.#core.middlewares.with('postSave').length === 0) {
+        onDone(delivery, undefined)
+      } else {
+        this.#ends(delivery, this.#notifySaved(message, record.result))
+      }
+    })
+  }
+
+  async #notifySaved(message: TaskMessage, result: TaskResult): Promise<void> {
+    await this.#core.middlewares.notify('postSave', message, result, this.#core.logger)
+  }
+
+  /** Every end that is more than one acknowledgement. */
+  async #finishSlowly(execution: Execution, outcome: Outcome): Promise<void> {
     const { message, delivery } = execution
     let { result, stored, verdict } = outcome
     let settlement: Settlement | undefined
     let next: TaskMessage | undefined
-    try {
-      if (verdict.kind === 'retry') {
+    if (verdict.kind === 'retry') {
+      try {
         const prepared = await this.#core.sender.prepare(verdict.message)
         next = prepared.message
         settlement = { kind: 'replace', delivery, message: prepared.wire }
+      } catch (error) {
+        // The next attempt cannot be sent at all: that is the outcome.
+        const { executionTime, labels } = result
+        result = { isErr: true, error: toFailure(error), executionTime, labels }
+        stored = true
+        verdict = { kind: 'done' }
       }
-    } catch (error) {
-      // The next attempt cannot be sent at all: that is the outcome.
-      const { executionTime, labels } = result
-      result = { isErr: true, error: toFailure(error), executionTime, labels }
-      stored = true
-      verdict = { kind: 'done' }
     }
     settlement ??= plainSettlement(verdict, execution)
-    const record = stored && this.#core.resultBackend ? this.#record(definition, message, result) : undefined
+    const record = stored && this.#core.resultBackend ? this.#record(execution, result) : undefined
     if (execution.isAcked) {
       await this.#finishAcked(execution, verdict, settlement, record?.stored)
     } else if (record && this.#parts.settler.joined && carriesResult(settlement)) {
@@ -228,9 +315,7 @@ export class Receiver {
     }
     if (next) await this.#core.sender.sent(next)
     else if (settlement.kind === 'ack' || settlement.kind === 'dead') this.#parts.onFinal(message.taskId)
-    if (record && this.#core.middlewares.with('postSave').length > 0) {
-      await this.#core.middlewares.notify('postSave', message, record.result, this.#core.logger)
-    }
+    if (record && this.#core.middlewares.with('postSave').length > 0) await this.#notifySaved(message, record.result)
   }
 
   /** The message is gone already: what would replace it is sent, what would keep it is only said. */
@@ -249,10 +334,9 @@ export class Receiver {
 
   /** The result as bytes; one that cannot be stored becomes a failure that can. */
   #record(
-    definition: TaskDefinition,
-    message: TaskMessage,
+    { definition, message }: Execution,
     result: TaskResult,
-  ): { readonly stored: ReturnType<BrokerParts['results']['encode']>; readonly result: TaskResult } {
+  ): { readonly stored: ResultRecord; readonly result: TaskResult } {
     const { results } = this.#core
     try {
       return { stored: results.encode(message.taskId, result, definition.resultTtlMs), result }
@@ -289,14 +373,15 @@ export class Receiver {
 
   async #settle(settlement: Settlement): Promise<'settled' | 'stale'> {
     const outcome = await this.#parts.settler.settle(settlement)
-    if (outcome === 'stale') {
-      const { taskId, queue, attempt } = settlement.delivery
-      this.#core.logger.warn(
-        { taskId, queue, attempt, settlement: settlement.kind },
-        'The lease of this delivery went to another worker; its outcome here is dropped.',
-      )
-    }
+    if (outcome === 'stale') this.#warnStale(settlement)
     return outcome
+  }
+
+  #warnStale({ kind, delivery: { taskId, queue, attempt } }: Settlement): void {
+    this.#core.logger.warn(
+      { taskId, queue, attempt, settlement: kind },
+      'The lease of this delivery went to another worker; its outcome here is dropped.',
+    )
   }
 
   #logFailure({ message, attempt }: Execution, error: unknown, verdict: Verdict): void {
@@ -316,12 +401,23 @@ export class Receiver {
   }
 }
 
-function carriesResult(settlement: Settlement): settlement is Extract<Settlement, { kind: 'ack' | 'replace' | 'dead' }> {
+function carriesResult(
+  settlement: Settlement,
+): settlement is Extract<Settlement, { kind: 'ack' | 'replace' | 'dead' }> {
   return settlement.kind === 'ack' || settlement.kind === 'replace' || settlement.kind === 'dead'
 }
 
-interface Thrown {
-  readonly error: unknown
+/** How the function ended, and when its message is to be acknowledged. */
+interface Ended {
+  readonly thrown: Thrown | undefined
+  readonly value: unknown
+  readonly ackType: AckType
+}
+
+interface Prepared {
+  readonly execution: Execution
+  readonly ackType: AckType
+  readonly thrown?: Thrown | undefined
 }
 
 interface Facts {

@@ -36,7 +36,11 @@ export function decodeResult(body: Body, serializer: Serializer, taskId: string)
   if (isErr === true && failure) return { isErr, error: failure, ...facts }
   // Python stores a failed result without an error when the exception itself could not be stored.
   if (isErr === true && (error === null || error === undefined)) {
-    return { isErr, error: { name: 'Error', message: 'The task failed; its error was not stored.', args: [] }, ...facts }
+    return {
+      isErr,
+      error: { name: 'Error', message: 'The task failed; its error was not stored.', args: [] },
+      ...facts,
+    }
   }
   throw unreadable(`result of task ${taskId}`, 'it has no `is_err` or an `error` of another shape')
 }

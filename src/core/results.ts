@@ -1,6 +1,6 @@
 import { ConfigError, KiqError, ResultError } from '../contract/index.ts'
 import type { Body, Progress, ResultBackend, ResultRecord, Serializer, TaskResult } from '../contract/index.ts'
-import { sleep } from '../util/abort.ts'
+import { MAX_TIMER_MS, sleep } from '../util/abort.ts'
 import type { Duration } from '../util/duration.ts'
 import { durationMs } from './duration.ts'
 import { decodeProgress, decodeResult, encodeProgress, encodeResult } from './result-codec.ts'
@@ -19,16 +19,32 @@ export interface WaitOptions {
 const DEFAULT_WAIT_MS = 24 * 60 * 60 * 1000
 const FIRST_POLL_MS = 10
 const LAST_POLL_MS = 1_000
+const SWEEP_MS = 60_000
+
+/** A result ⇄ what a backend stores. The default is Taskiq's record in the backend's serializer. */
+export interface ResultCodec {
+  /** @throws {MessageError} `KIQ_RESULT_UNSERIALIZABLE` */
+  encode(result: TaskResult): Body
+  decode(body: Body): TaskResult
+}
 
 /** The result backend as the core uses it: results and progress instead of bytes. */
 export class Results {
   readonly #backend: () => ResultBackend | undefined
   readonly #serializer: () => Serializer
+  readonly #codec: () => ResultCodec | undefined
   readonly #defaultTtlMs: number
+  readonly #bounded = new BoundedWaits()
 
-  constructor(backend: () => ResultBackend | undefined, serializer: () => Serializer, defaultTtlMs: number) {
+  constructor(
+    backend: () => ResultBackend | undefined,
+    serializer: () => Serializer,
+    codec: () => ResultCodec | undefined,
+    defaultTtlMs: number,
+  ) {
     this.#backend = backend
     this.#serializer = serializer
+    this.#codec = codec
     this.#defaultTtlMs = defaultTtlMs
   }
 
@@ -38,7 +54,7 @@ export class Results {
 
   /** @throws {MessageError} `KIQ_RESULT_UNSERIALIZABLE` */
   encode(taskId: string, result: TaskResult, ttlMs: number = this.#defaultTtlMs): ResultRecord {
-    return { taskId, body: encodeResult(result, this.#format), ttlMs }
+    return { taskId, body: this.#codec()?.encode(result) ?? encodeResult(result, this.#format), ttlMs }
   }
 
   async save(record: ResultRecord): Promise<void> {
@@ -47,18 +63,41 @@ export class Results {
 
   async get(taskId: string): Promise<TaskResult | undefined> {
     const [body] = await this.#require().get([taskId])
-    return body === undefined ? undefined : decodeResult(body, this.#format, taskId)
+    return body === undefined ? undefined : this.#decode(body, taskId)
   }
 
-  async wait(taskId: string, options: WaitOptions = {}): Promise<TaskResult> {
+  #decode(body: Body, taskId: string): TaskResult {
+    return this.#codec()?.decode(body) ?? decodeResult(body, this.#format, taskId)
+  }
+
+  /**
+   * Waits for a result. One promise per wait where the backend notifies.
+   *
+   * @param map - What the wait resolves to; what it throws rejects the wait.
+   */
+  wait<T>(taskId: string, options: WaitOptions | undefined, map: (result: TaskResult) => T): Promise<T> {
     const backend = this.#require()
-    const timeoutMs = options.timeout === undefined ? DEFAULT_WAIT_MS : durationMs('timeout', options.timeout)
-    options.signal?.throwIfAborted()
-    const body =
-      backend.subscribe === undefined || timeoutMs === 0
-        ? await this.#poll(backend, taskId, timeoutMs, options.signal)
-        : await this.#subscribe(backend.subscribe.bind(backend), taskId, timeoutMs, options.signal)
-    return decodeResult(body, this.#format, taskId)
+    const timeoutMs = options?.timeout === undefined ? undefined : durationMs('timeout', options.timeout)
+    const signal = options?.signal
+    signal?.throwIfAborted()
+    if (backend.subscribe === undefined || timeoutMs === 0) {
+      return this.#poll(backend, taskId, timeoutMs ?? DEFAULT_WAIT_MS, signal).then((body) =>
+        map(this.#decode(body, taskId)),
+      )
+    }
+    return new Promise((resolve, reject) => {
+      const wait: Wait = { taskId, end: nothing, deadline: 0, reject, unsubscribe: nothing }
+      wait.unsubscribe = (backend.subscribe as NonNullable<ResultBackend['subscribe']>)(taskId, (body) => {
+        wait.end(wait)
+        try {
+          resolve(map(this.#decode(body, taskId)))
+        } catch (error) {
+          reject(error)
+        }
+      })
+      if (timeoutMs === undefined && signal === undefined) this.#bounded.add(wait)
+      else endEarly(wait, timeoutMs ?? DEFAULT_WAIT_MS, signal)
+    })
   }
 
   async setProgress(taskId: string, progress: Progress): Promise<void> {
@@ -80,34 +119,6 @@ export class Results {
     )
   }
 
-  #subscribe(
-    subscribe: NonNullable<ResultBackend['subscribe']>,
-    taskId: string,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Body> {
-    return new Promise((resolve, reject) => {
-      const unsubscribe = subscribe(taskId, (body) => {
-        end()
-        resolve(body)
-      })
-      const end = (): void => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', aborted)
-        unsubscribe()
-      }
-      const timer = setTimeout(() => {
-        end()
-        reject(timedOut(taskId, timeoutMs))
-      }, timeoutMs)
-      const aborted = (): void => {
-        end()
-        reject(abortReason(signal))
-      }
-      signal?.addEventListener('abort', aborted, { once: true })
-    })
-  }
-
   /** For backends that cannot notify: asks with growing intervals, and survives failures of the engine. */
   async #poll(
     backend: ResultBackend,
@@ -125,6 +136,64 @@ export class Results {
       await sleep(Math.min(intervalMs, left), signal)
       if (signal?.aborted) throw abortReason(signal)
       intervalMs = Math.min(intervalMs * 1.5, LAST_POLL_MS)
+    }
+  }
+}
+
+const nothing = (): void => {}
+
+interface Wait {
+  readonly taskId: string
+  readonly reject: (error: Error) => void
+  /** Forgets the wait; called once, whatever ends it. */
+  end: (wait: Wait) => void
+  /** On the clock of `performance.now()`. */
+  deadline: number
+  unsubscribe: () => void
+}
+
+/** Ends a wait by its own timer or signal. */
+function endEarly(wait: Wait, timeoutMs: number, signal: AbortSignal | undefined): void {
+  const fail = (error: Error): void => {
+    wait.end(wait)
+    wait.unsubscribe()
+    wait.reject(error)
+  }
+  const timer = setTimeout(() => fail(timedOut(wait.taskId, timeoutMs)), Math.min(timeoutMs, MAX_TIMER_MS))
+  const aborted = (): void => fail(abortReason(signal))
+  signal?.addEventListener('abort', aborted, { once: true })
+  wait.end = () => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', aborted)
+  }
+}
+
+/** Waits with the default bound share one timer: a timer each would cost more than the wait itself. */
+class BoundedWaits {
+  readonly #waits = new Set<Wait>()
+  #timer: NodeJS.Timeout | undefined
+
+  add(wait: Wait): void {
+    wait.deadline = performance.now() + DEFAULT_WAIT_MS
+    wait.end = this.#end
+    this.#waits.add(wait)
+    // Keeps the process alive while somebody waits.
+    this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS)
+    if (this.#waits.size === 1) this.#timer.ref()
+  }
+
+  readonly #end = (wait: Wait): void => {
+    this.#waits.delete(wait)
+    if (this.#waits.size === 0) this.#timer?.unref()
+  }
+
+  #sweep(): void {
+    // In the order of their deadlines, as all have the same length.
+    for (const wait of this.#waits) {
+      if (wait.deadline > performance.now()) return
+      wait.end(wait)
+      wait.unsubscribe()
+      wait.reject(timedOut(wait.taskId, DEFAULT_WAIT_MS))
     }
   }
 }

@@ -2,13 +2,21 @@ import { ConfigError, KiqError } from '../contract/index.ts'
 import type { Logger, TaskMessage } from '../contract/index.ts'
 import { MAX_TIMER_MS } from '../util/abort.ts'
 import { runInContext } from './context.ts'
-import type { Execution } from './execution.ts'
+import type { AbortListener, Execution } from './execution.ts'
 import { numberLabel } from './sender.ts'
 import type { TaskDefinition } from './task-definition.ts'
 import { fromWireArguments } from './task-definition.ts'
 
-/** Runs the function of a task and resolves to what it returns. */
-export type RunTask = (definition: TaskDefinition, execution: Execution) => Promise<unknown>
+/** Told once how the function of a task ended: with what was thrown, or with its value. */
+export type RunDone = (thrown: Thrown | undefined, value: unknown) => void
+
+/** Wraps what was thrown, as `undefined` can be thrown too. */
+export interface Thrown {
+  readonly error: unknown
+}
+
+/** Runs the function of a task. A callback, because this stands in the path of every message. */
+export type RunTask = (execution: Execution, done: RunDone) => void
 
 /** Runs a task outside this event loop; see `isolate`. Rejects with the abort reason after killing it. */
 export type RunIsolated = (
@@ -27,22 +35,103 @@ export interface RunTaskParts {
 
 /** Makes the runner of one worker: arguments, context, timeout, abort and grace period. */
 export function createRunTask(parts: RunTaskParts): RunTask {
-  return async (definition, execution) => {
-    const timeoutMs = timeoutOf(definition, execution.message)
-    const timer = timeoutMs === undefined ? undefined : startTimeout(execution, timeoutMs)
+  return (execution, done) => new Run(execution, parts, done).start()
+}
+
+/**
+ * One run of a task's function. After an abort the function has the grace period to end. A task that was told to stop
+ * because the worker stops, and still succeeds, has succeeded; with any other reason the reason is the outcome.
+ */
+class Run implements AbortListener {
+  readonly #execution: Execution
+  readonly #parts: RunTaskParts
+  readonly #done: RunDone
+  #timeout: NodeJS.Timeout | undefined
+  #grace: NodeJS.Timeout | undefined
+  #ended = false
+
+  constructor(execution: Execution, parts: RunTaskParts, done: RunDone) {
+    this.#execution = execution
+    this.#parts = parts
+    this.#done = done
+  }
+
+  start(): void {
+    const { definition, message } = this.#execution
     try {
-      const prepared = fromWireArguments(definition, execution.message)
-      const args = prepared instanceof Promise ? await prepared : prepared
-      if (definition.isolate !== 'none') return await parts.runIsolated(definition, args, execution, parts.abortGraceMs)
-      const run = definition.run as (...all: readonly unknown[]) => unknown
-      const value = runInContext(execution, () => run(...args))
-      return isThenable(value) ? await untilAborted(value, execution, parts) : value
+      const timeoutMs = timeoutOf(definition, message)
+      if (timeoutMs !== undefined) this.#timeout = startTimeout(this.#execution, timeoutMs)
+      const args = fromWireArguments(definition, message)
+      if (args instanceof Promise)
+        args.then(
+          (checked) => this.#call(checked),
+          (error: unknown) => this.#fail(error),
+        )
+      else this.#call(args)
     } catch (error) {
-      // A handler that notices the abort throws what it likes; the reason of the abort is the outcome.
-      throw execution.abortedBy ?? error
-    } finally {
-      clearTimeout(timer)
+      this.#fail(error)
     }
+  }
+
+  #call(args: readonly unknown[]): void {
+    const { definition } = this.#execution
+    const { isolate, run } = definition
+    try {
+      if (isolate !== 'none') {
+        // Kills what it runs by itself.
+        const outcome = this.#parts.runIsolated(definition, args, this.#execution, this.#parts.abortGraceMs)
+        outcome.then(
+          (value) => this.#end(undefined, value),
+          (error: unknown) => this.#fail(error),
+        )
+        return
+      }
+      const call = run as (...all: readonly unknown[]) => unknown
+      const value = runInContext(this.#execution, () => call(...args))
+      if (!isThenable(value)) {
+        this.#end(undefined, value)
+        return
+      }
+      value.then(
+        (result) => this.#succeed(result),
+        (error: unknown) => this.#fail(error),
+      )
+      this.#execution.onAbort(this)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  aborted(reason: KiqError): void {
+    if (this.#ended) return
+    const { taskId, taskName } = this.#execution
+    this.#grace = setTimeout(() => {
+      this.#parts.logger.warn(
+        { taskId, taskName, reason: reason.code },
+        `The task did not stop within ${this.#parts.abortGraceMs} ms of its signal; its slot is given away while it ` +
+          'still runs. Watch context().signal in it, or run it with `isolate`.',
+      )
+      this.#fail(reason)
+    }, this.#parts.abortGraceMs)
+  }
+
+  #succeed(value: unknown): void {
+    const reason = this.#execution.abortedBy
+    if (reason && reason.code !== 'KIQ_WORKER_STOPPED') this.#fail(reason)
+    else this.#end(undefined, value)
+  }
+
+  /** A handler that notices the abort throws what it likes; the reason of the abort is the outcome. */
+  #fail(error: unknown): void {
+    this.#end({ error: this.#execution.abortedBy ?? error }, undefined)
+  }
+
+  #end(thrown: Thrown | undefined, value: unknown): void {
+    if (this.#ended) return
+    this.#ended = true
+    if (this.#timeout) clearTimeout(this.#timeout)
+    if (this.#grace) clearTimeout(this.#grace)
+    this.#done(thrown, value)
   }
 }
 
@@ -64,38 +153,12 @@ function startTimeout(execution: Execution, timeoutMs: number): NodeJS.Timeout {
 /** Reason of a timeout; called `TimeoutError` on the wire, which Python knows as a builtin. */
 class TaskTimeoutError extends KiqError {
   constructor(taskName: string, timeoutMs: number) {
-    super('KIQ_TASK_TIMED_OUT', `Task "${taskName}" ran longer than its timeout of ${timeoutMs / 1000} s and was stopped.`)
+    super(
+      'KIQ_TASK_TIMED_OUT',
+      `Task "${taskName}" ran longer than its timeout of ${timeoutMs / 1000} s and was stopped.`,
+    )
     this.name = 'TimeoutError'
   }
-}
-
-/**
- * The task's promise; after an abort it has the grace period to end. A task that was told to stop because the worker
- * stops, and still succeeds, has succeeded; with any other reason the reason is the outcome.
- */
-function untilAborted(value: PromiseLike<unknown>, execution: Execution, parts: RunTaskParts): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    let grace: NodeJS.Timeout | undefined
-    value.then((result) => {
-      clearTimeout(grace)
-      const reason = execution.abortedBy
-      if (reason && reason.code !== 'KIQ_WORKER_STOPPED') reject(reason)
-      else resolve(result)
-    }, (error: unknown) => {
-      clearTimeout(grace)
-      reject(error as Error)
-    })
-    execution.onAbort((reason) => {
-      grace = setTimeout(() => {
-        parts.logger.warn(
-          { taskId: execution.taskId, taskName: execution.taskName, reason: reason.code },
-          `The task did not stop within ${parts.abortGraceMs} ms of its signal; its slot is given away while it still ` +
-            'runs. Watch context().signal in it, or run it with `isolate`.',
-        )
-        reject(reason)
-      }, parts.abortGraceMs)
-    })
-  })
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

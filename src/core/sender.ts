@@ -1,6 +1,7 @@
 import { BrokerError, ConfigError, KiqError, MessageError, PartialSendError } from '../contract/index.ts'
 import type { Formatter, Labels, Logger, TaskMessage, Transport, WireMessage } from '../contract/index.ts'
 import { Coalescer } from '../util/coalescer.ts'
+import { show } from '../util/show.ts'
 import type { MiddlewareStack } from './middleware-stack.ts'
 
 /** Most messages handed to the transport at once. */
@@ -16,6 +17,13 @@ export interface SenderParts {
   /** Throws when the broker is not started. */
   readonly assertStarted: () => void
 }
+
+interface Timing {
+  readonly deliverAt?: number | undefined
+  readonly priority?: number | undefined
+}
+
+const NO_TIMING: Timing = {}
 
 /** A message that went through `preSend`, and what the transport gets of it. */
 export interface PreparedMessage {
@@ -40,28 +48,44 @@ export class Sender {
     return { message, wire: this.toWire(message) }
   }
 
-  async send(original: TaskMessage): Promise<void> {
+  /**
+   * Sends messages that travel together. All are prepared before the first is sent, so that bad arguments of one call
+   * send none.
+   */
+  async send(originals: readonly TaskMessage[]): Promise<void> {
     this.#parts.assertStarted()
-    const prepared = await this.prepare(original)
-    await this.#finish(prepared, await this.#coalescer.add(prepared.wire).catch(asError))
-  }
-
-  /** Prepares all before it sends the first, so that bad arguments of one call send none. */
-  async sendMany(originals: readonly TaskMessage[]): Promise<void> {
-    this.#parts.assertStarted()
-    const prepared = await Promise.all(originals.map((original) => this.prepare(original)))
-    const sends = prepared.map((one) => this.#coalescer.add(one.wire).catch(asError))
-    const outcomes = await Promise.all(sends)
-    const finished = await Promise.allSettled(prepared.map((one, i) => this.#finish(one, outcomes[i])))
-    const failed = finished.filter((one) => one.status === 'rejected')
+    const { middlewares } = this.#parts
+    const prepared =
+      middlewares.with('preSend').length === 0
+        ? originals.map((message) => ({ message, wire: this.toWire(message) }))
+        : await Promise.all(originals.map((original) => this.prepare(original)))
+    const outcomes = await this.#flushed(prepared.map(({ wire }) => wire))
+    const failed: Error[] = []
+    for (const [i, { message }] of outcomes.length > 0 || this.#hasSendHooks() ? prepared.entries() : []) {
+      const error = await this.#finish(message, outcomes[i])
+      if (error) failed.push(error)
+    }
     if (failed.length === 0) return
-    if (failed.length === 1 && finished.length === 1) throw failed[0]?.reason
+    if (originals.length === 1) throw failed[0] as Error
     throw new BrokerError(
       'KIQ_SEND_FAILED',
       `${failed.length} of ${originals.length} messages were not accepted; the others were sent. ` +
-        `First reason: ${(failed[0]?.reason as Error).message}`,
-      { cause: failed[0]?.reason },
+        `First reason: ${failed[0]?.message ?? ''}`,
+      { cause: failed[0] },
     )
+  }
+
+  #hasSendHooks(): boolean {
+    return this.#parts.middlewares.with('postSend').length > 0
+  }
+
+  /** @returns One entry per message, or none when all were accepted. */
+  async #flushed(wires: readonly WireMessage[]): Promise<readonly (Error | undefined)[]> {
+    try {
+      return await this.#coalescer.add(wires)
+    } catch (error) {
+      return wires.map(() => asError(error))
+    }
   }
 
   /** Hooks that follow a send, also for messages that a worker sent along with a settlement. */
@@ -78,18 +102,20 @@ export class Sender {
   toWire(message: TaskMessage): WireMessage {
     const { body, labels } = this.#parts.formatter().dumps(message)
     const { taskId, taskName } = message
-    return { taskId, taskName, body, labels, queue: this.#queue(message.labels), ...this.#timing(message.labels) }
+    const { deliverAt, priority } = this.#timing(message.labels)
+    return { taskId, taskName, body, labels, queue: this.#queue(message.labels), deliverAt, priority }
   }
 
   #queue(labels: Labels): string {
     const queue = labels['queue_name']
-    return queue === undefined || queue === null || queue === '' ? this.#parts.defaultQueue : String(queue)
+    if (queue === undefined || queue === null || queue === '') return this.#parts.defaultQueue
+    return typeof queue === 'string' ? queue : show(queue)
   }
 
-  #timing(labels: Labels): { deliverAt?: number; priority?: number } {
+  #timing(labels: Labels): Timing {
     const delay = labels['delay']
     const priority = labels['priority']
-    if (delay === undefined && priority === undefined) return {}
+    if (delay === undefined && priority === undefined) return NO_TIMING
     const timing: { deliverAt?: number; priority?: number } = {}
     const seconds = numberLabel('delay', delay)
     if (seconds !== undefined && seconds < 0) {
@@ -111,15 +137,15 @@ export class Sender {
     throw new ConfigError('KIQ_UNSUPPORTED', `The transport "${transport.name}" cannot send with ${what}. ${remedy}`)
   }
 
-  async #finish({ message }: PreparedMessage, error: Error | undefined): Promise<void> {
+  /** Hooks after a send. @returns The error as the caller sees it. */
+  async #finish(message: TaskMessage, error: Error | undefined): Promise<Error | undefined> {
     if (error === undefined) {
-      const { middlewares, logger } = this.#parts
-      if (middlewares.with('postSend').length > 0) await middlewares.notify('postSend', message, undefined, logger())
-      return
+      await this.sent(message)
+      return undefined
     }
     const { middlewares, logger } = this.#parts
     if (middlewares.with('sendFailed').length > 0) await middlewares.notify('sendFailed', message, error, logger())
-    throw this.#sendError(error, message)
+    return this.#sendError(error, message)
   }
 
   #sendError(error: Error, { taskName, taskId }: TaskMessage): Error {
@@ -172,7 +198,7 @@ export function numberLabel(name: string, value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined
   const number = typeof value === 'number' ? value : Number(value)
   if (Number.isFinite(number) && value !== '') return number
-  throw new MessageError('KIQ_LABEL_INVALID', `Label "${name}" is ${JSON.stringify(value)}. Use a number.`)
+  throw new MessageError('KIQ_LABEL_INVALID', `Label "${name}" is ${show(value)}. Use a number.`)
 }
 
 function asError(error: unknown): Error {

@@ -4,7 +4,7 @@ import { TaskError } from './task-error.ts'
 
 /** The part of a broker that a handle asks. */
 export interface ResultSource {
-  waitResult(taskId: string, options?: WaitOptions): Promise<TaskResult>
+  waitResult<T>(taskId: string, options: WaitOptions | undefined, map: (result: TaskResult) => T): Promise<T>
   getResult(taskId: string): Promise<TaskResult | undefined>
   getProgress(taskId: string): Promise<Progress | undefined>
   cancel(taskId: string): Promise<boolean>
@@ -26,10 +26,11 @@ export class SentTask<R = unknown> {
    * @throws {TaskError} when the task failed; its `code` says how.
    * @throws {ResultError} `KIQ_RESULT_TIMED_OUT` when there is no result in time.
    */
-  async result(options?: WaitOptions): Promise<R> {
-    const result = await this.#source.waitResult(this.taskId, options)
-    if (result.isErr) throw new TaskError(this.taskId, result)
-    return result.returnValue as R
+  result(options?: WaitOptions): Promise<R> {
+    return this.#source.waitResult(this.taskId, options, (result) => {
+      if (result.isErr) throw new TaskError(this.taskId, result)
+      return result.returnValue as R
+    })
   }
 
   /**
@@ -37,8 +38,8 @@ export class SentTask<R = unknown> {
    *
    * @throws {ResultError} `KIQ_RESULT_TIMED_OUT` when there is no result in time.
    */
-  async waitResult(options?: WaitOptions): Promise<TaskResult<R>> {
-    return (await this.#source.waitResult(this.taskId, options)) as TaskResult<R>
+  waitResult(options?: WaitOptions): Promise<TaskResult<R>> {
+    return this.#source.waitResult(this.taskId, options, (result) => result as TaskResult<R>)
   }
 
   /** Whether there is a result now. */

@@ -38,13 +38,23 @@ export class Settler {
     }, MAX_BATCH)
   }
 
-  async settle(settlement: Settlement): Promise<SettleOutcome> {
-    return await this.#settlements.add(settlement)
+  /** Told once: the outcome, or the error after which the message will be delivered again. */
+  push(settlement: Settlement, done: (error: unknown, outcome: SettleOutcome | undefined) => void): void {
+    this.#settlements.push([settlement], (error, outcomes) => done(error, outcomes[0]))
+  }
+
+  settle(settlement: Settlement): Promise<SettleOutcome> {
+    return new Promise((resolve, reject) => {
+      this.push(settlement, (error, outcome) => {
+        if (error === undefined) resolve(outcome ?? 'settled')
+        else reject(error)
+      })
+    })
   }
 
   /** Stores a result apart from a settlement. */
   async save(record: ResultRecord): Promise<void> {
-    await this.#records.add(record)
+    await this.#records.add([record])
   }
 
   async #retrying<T>(what: string, work: () => Promise<T>): Promise<T> {

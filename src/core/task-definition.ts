@@ -1,6 +1,7 @@
 import { ConfigError, MessageError } from '../contract/index.ts'
 import type { Labels, StandardSchema, TaskMessage } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
+import { show } from '../util/show.ts'
 import { durationMs, wholeNumber } from './duration.ts'
 import { validate } from './validate.ts'
 
@@ -90,7 +91,7 @@ export interface DefinitionParts {
 /** @throws {ConfigError} `KIQ_CONFIG_INVALID` for an empty name or an option out of range. */
 export function defineTask({ name, style, run, schema, options }: DefinitionParts): TaskDefinition {
   if (typeof name !== 'string' || name === '') {
-    throw new ConfigError('KIQ_CONFIG_INVALID', `A task's name is ${JSON.stringify(name)}. Give it a name, as text.`)
+    throw new ConfigError('KIQ_CONFIG_INVALID', `A task's name is ${show(name)}. Give it a name, as text.`)
   }
   if (run !== undefined && typeof run !== 'function') {
     throw new ConfigError('KIQ_CONFIG_INVALID', `Task "${name}" has no function but a ${typeof run}. Pass a function.`)
@@ -103,11 +104,12 @@ export function defineTask({ name, style, run, schema, options }: DefinitionPart
     style,
     run,
     schema,
-    labels: {
+    // Frozen: every send of the task shares them, and the formatter encodes them once.
+    labels: Object.freeze({
       ...(timeoutMs === undefined ? {} : { timeout: timeoutMs / 1000 }),
       ...(options.queue === undefined ? {} : { queue_name: options.queue }),
       ...options.labels,
-    },
+    }),
     params: options.params,
     ackType: options.ackType,
     isolate: options.isolate ?? 'none',
@@ -128,7 +130,7 @@ export function parseAckType(text: unknown): AckType {
 function unknownAckType(value: unknown): ConfigError {
   return new ConfigError(
     'KIQ_CONFIG_INVALID',
-    `The ack type ${JSON.stringify(value)} is not known. Use one of: ${ACK_TYPES.join(', ')}.`,
+    `The ack type ${show(value)} is not known. Use one of: ${ACK_TYPES.join(', ')}.`,
   )
 }
 
@@ -151,7 +153,7 @@ export function toWireArguments(
   if (input !== undefined && (typeof input !== 'object' || input === null || Array.isArray(input))) {
     throw new MessageError(
       'KIQ_ARGUMENTS_INVALID',
-      `Task "${definition.name}" takes one record but was given ${JSON.stringify(input) ?? typeof input}. ` +
+      `Task "${definition.name}" takes one record but was given ${show(input)}. ` +
         'Pass an object: its fields travel as keywords.',
     )
   }

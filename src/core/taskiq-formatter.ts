@@ -1,6 +1,7 @@
 import { MessageError } from '../contract/index.ts'
-import type { Body, FormattedMessage, Formatter, Serializer, TaskMessage } from '../contract/index.ts'
+import type { Body, FormattedMessage, Formatter, Labels, Serializer, TaskMessage } from '../contract/index.ts'
 import { decodeLabels, encodeLabels } from './labels.ts'
+import type { EncodedLabels } from './labels.ts'
 import { toPlain } from './plain.ts'
 
 const ARGS = { root: 'args', code: 'KIQ_ARGUMENTS_UNSERIALIZABLE' } as const
@@ -9,13 +10,15 @@ const KWARGS = { root: 'kwargs', code: 'KIQ_ARGUMENTS_UNSERIALIZABLE' } as const
 /** Taskiq's message (wire format, section 1) in the serializer it is given. */
 export class TaskiqFormatter implements Formatter {
   readonly #serializer: Serializer
+  #lastLabels: Labels | undefined
+  #lastEncoded: EncodedLabels | undefined
 
   constructor(serializer: Serializer) {
     this.#serializer = serializer
   }
 
   dumps(message: TaskMessage): FormattedMessage {
-    const { labels, types } = encodeLabels(message.labels)
+    const { labels, types } = this.#encode(message.labels)
     const wire = {
       task_id: message.taskId,
       task_name: message.taskName,
@@ -34,6 +37,17 @@ export class TaskiqFormatter implements Formatter {
         { cause: error },
       )
     }
+  }
+
+  /** Labels that no send has changed are encoded once: they are the frozen ones of the task. */
+  #encode(labels: Labels): EncodedLabels {
+    if (labels === this.#lastLabels && this.#lastEncoded) return this.#lastEncoded
+    const encoded = encodeLabels(labels)
+    if (Object.isFrozen(labels)) {
+      this.#lastLabels = labels
+      this.#lastEncoded = encoded
+    }
+    return encoded
   }
 
   loads(body: Body): TaskMessage {

@@ -164,14 +164,14 @@ export class Worker {
       settler: this.#settler,
       runTask: createRunTask({
         abortGraceMs: this.#graceMs,
-        runIsolated: (definition, args, execution, graceMs) =>
-          this.#isolates.run(definition, args, execution, graceMs),
+        runIsolated: (definition, args, execution, graceMs) => this.#isolates.run(definition, args, execution, graceMs),
         logger,
       }),
       ackType: this.#options.ackType ?? 'when_saved',
       maxDeliveries: this.#options.maxDeliveries ?? 5,
       onStart: (execution) => this.#executions.add(execution),
       onEnd: (execution) => this.#executions.delete(execution),
+      onDone: (delivery, error) => this.#onDone(delivery, error),
       onFinal: (taskId) => this.#tellFinal(taskId),
     })
     this.#ended = this.#receive(this.queues).then((end) => this.#windDown(end))
@@ -259,16 +259,16 @@ export class Worker {
   #begin(delivery: Delivery): void {
     this.#running += 1
     const receiver = this.#receiver as Receiver
-    receiver.process(delivery).then(this.#onDone, (error: unknown) => {
+    receiver.process(delivery)
+  }
+
+  #onDone(delivery: Delivery, error: unknown): void {
+    if (error !== undefined) {
       this.#broker.parts.logger.error(
         { err: error, taskId: delivery.taskId, queue: delivery.queue },
         'A delivery could not be settled; the transport will deliver it again.',
       )
-      this.#onDone()
-    })
-  }
-
-  readonly #onDone = (): void => {
+    }
     this.#running -= 1
     this.#processed += 1
     const next = this.#stopReceiving.signal.aborted ? undefined : this.#buffer.shift()
@@ -313,9 +313,7 @@ export class Worker {
     if (buffered.length === 0 || this.#settler === undefined) return
     const settler = this.#settler
     const limit = setTimeout(() => this.#giveUp.abort(), this.#shutdownMs)
-    const handed = await Promise.allSettled(
-      buffered.map((delivery) => settler.settle({ kind: 'release', delivery })),
-    )
+    const handed = await Promise.allSettled(buffered.map((delivery) => settler.settle({ kind: 'release', delivery })))
     clearTimeout(limit)
     const failed = handed.find((one) => one.status === 'rejected')
     if (failed) {
@@ -363,5 +361,8 @@ export class Worker {
 }
 
 function stoppedError({ taskId }: Execution): KiqError {
-  return new KiqError('KIQ_WORKER_STOPPED', `The worker stops and task ${taskId} did not end in time; it is handed back.`)
+  return new KiqError(
+    'KIQ_WORKER_STOPPED',
+    `The worker stops and task ${taskId} did not end in time; it is handed back.`,
+  )
 }

@@ -47,14 +47,14 @@ export function shouldRetry(
   execution: number,
   options: RetryPolicyOptions,
 ): boolean {
-  if (!isEnabled(message.labels, options.defaultRetryLabel ?? false)) return false
+  if (!isEnabled(message.labels, options)) return false
   if (!matches(error, options.retryOn)) return false
   return execution < maxExecutions(message.labels, options.defaultRetryCount ?? 3)
 }
 
-function isEnabled(labels: Labels, fallback: boolean): boolean {
+function isEnabled(labels: Labels, options: RetryPolicyOptions): boolean {
   const label = labels['retry_on_error']
-  if (label === undefined) return fallback
+  if (label === undefined) return options.defaultRetryLabel ?? false
   return typeof label === 'string' ? label.toLowerCase() === 'true' : Boolean(label)
 }
 

@@ -19,7 +19,7 @@ describe('until', () => {
     const outcome = until(() => undefined, { timeoutMs: 20, everyMs: 1 })
 
     await expect(outcome).rejects.toThrow(AssertionError)
-    await expect(outcome).rejects.toThrow('Not so within 20 ms: () => void 0')
+    await expect(outcome).rejects.toThrow('Not so within 20 ms: () => undefined')
   })
 
   it('ends with what the condition throws', async () => {

@@ -1,79 +1,107 @@
-interface Waiting<Item, Outcome> {
-  readonly item: Item
-  readonly resolve: (outcome: Outcome) => void
-  readonly reject: (error: unknown) => void
-}
-
-/** Handles one batch; the outcomes are in the order of the items. */
+/** Handles one batch; the outcomes are in the order of the items, or missing where there is nothing to say. */
 export type Flush<Item, Outcome> = (items: readonly Item[]) => Promise<readonly Outcome[]>
+
+/** Told once: with an error when the whole batch failed, else with the outcomes of the group's items. */
+export type GroupDone<Outcome> = (error: unknown, outcomes: readonly Outcome[]) => void
+
+interface Group<Item, Outcome> {
+  readonly items: readonly Item[]
+  readonly done: GroupDone<Outcome>
+}
 
 /**
  * Turns many single operations into few batched ones: everything that is added in one turn of the event loop, or while
  * an earlier batch is under way, travels together.
  *
- * A batch whose flush rejects rejects all its items; a flush that wants to fail only some returns outcomes that say so.
+ * Callbacks instead of promises: this stands in the path of every message, and a promise per message is what that path
+ * would cost most. A flush that wants to fail only some items returns outcomes that say so.
  */
 export class Coalescer<Item, Outcome> {
   readonly #flush: Flush<Item, Outcome>
   readonly #maxBatch: number
-  #waiting: Waiting<Item, Outcome>[] = []
-  #scheduled = false
-  #running = false
-  #idle: (() => void)[] = []
+  #waiting: Group<Item, Outcome>[] = []
+  #state: 'idle' | 'scheduled' | 'running' = 'idle'
+  #idleListeners: (() => void)[] = []
 
-  /** @param maxBatch - Most items handed to `flush` at once. */
+  /** @param maxBatch - Most items handed to `flush` at once, unless one group alone has more. */
   constructor(flush: Flush<Item, Outcome>, maxBatch: number) {
     this.#flush = flush
     this.#maxBatch = maxBatch
   }
 
-  add(item: Item): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject })
-      this.#schedule()
-    })
+  /** Adds items that travel together. */
+  push(items: readonly Item[], done: GroupDone<Outcome>): void {
+    this.#waiting.push({ items, done })
+    this.#schedule()
   }
 
-  /** Adds several items that must not be waited for one by one. */
-  addAll(items: readonly Item[]): Promise<Outcome[]> {
-    return Promise.all(items.map((item) => this.add(item)))
+  /** Adds items; resolves to their outcomes. */
+  add(items: readonly Item[]): Promise<readonly Outcome[]> {
+    return new Promise((resolve, reject) => {
+      this.push(items, (error, outcomes) => {
+        if (error === undefined) resolve(outcomes)
+        else reject(error as Error)
+      })
+    })
   }
 
   /** Resolves when nothing waits and nothing is under way. */
   drained(): Promise<void> {
-    if (!this.#running && this.#waiting.length === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#idle.push(resolve))
+    if (this.#state === 'idle') return Promise.resolve()
+    return new Promise((resolve) => this.#idleListeners.push(resolve))
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#running) return
-    this.#scheduled = true
+    if (this.#state !== 'idle') return
+    this.#state = 'scheduled'
     setImmediate(this.#run)
   }
 
   readonly #run = (): void => {
-    this.#scheduled = false
-    this.#running = true
-    const batch = this.#waiting.length <= this.#maxBatch ? this.#waiting : this.#waiting.slice(0, this.#maxBatch)
-    this.#waiting = batch === this.#waiting ? [] : this.#waiting.slice(this.#maxBatch)
-    this.#flush(batch.map((waiting) => waiting.item)).then(
+    this.#state = 'running'
+    const groups = this.#take()
+    const only = groups.length === 1 ? groups[0] : undefined
+    const items = only ? only.items : groups.flatMap((group) => group.items)
+    this.#flush(items).then(
       (outcomes) => {
-        this.#done()
-        for (let i = 0; i < batch.length; i += 1) batch[i]?.resolve(outcomes[i] as Outcome)
+        this.#next()
+        if (only) {
+          only.done(undefined, outcomes)
+          return
+        }
+        let position = 0
+        for (const group of groups) {
+          group.done(undefined, outcomes.slice(position, position + group.items.length))
+          position += group.items.length
+        }
       },
       (error: unknown) => {
-        this.#done()
-        for (const waiting of batch) waiting.reject(error)
+        this.#next()
+        for (const group of groups) group.done(error ?? new AggregateError([], 'a batch failed without a reason'), [])
       },
     )
   }
 
-  #done(): void {
-    this.#running = false
+  #take(): readonly Group<Item, Outcome>[] {
+    const waiting = this.#waiting
+    let size = 0
+    let count = 0
+    for (; count < waiting.length; count += 1) {
+      size += waiting[count]?.items.length ?? 0
+      if (size > this.#maxBatch && count > 0) break
+    }
+    this.#waiting = count === waiting.length ? [] : waiting.slice(count)
+    return count === waiting.length ? waiting : waiting.slice(0, count)
+  }
+
+  #next(): void {
+    this.#state = 'idle'
     if (this.#waiting.length > 0) {
       this.#schedule()
       return
     }
-    for (const resolve of this.#idle.splice(0)) resolve()
+    const listeners = this.#idleListeners
+    this.#idleListeners = []
+    for (const tell of listeners) tell()
   }
 }

@@ -3,6 +3,7 @@ import { Broker, durationMs, Worker } from '../../core/index.ts'
 import type { BrokerOptions } from '../../core/index.ts'
 import { sleep } from '../../util/abort.ts'
 import type { Duration } from '../../util/duration.ts'
+import { InProcessFormatter, inProcessResults } from './in-process.ts'
 import { MemoryResultBackend } from './result-backend.ts'
 import { MemoryTransport } from './transport.ts'
 
@@ -39,8 +40,9 @@ export interface WaitAllOptions {
 }
 
 /**
- * Executes tasks in this process; for tests, development and programs of one process. Messages are serialized and parsed
- * as on every other broker, so what works here works there. Nothing survives the process.
+ * Executes tasks in this process; for tests, development and programs of one process. Arguments and results
+ * are reduced and copied as every other broker would by JSON, so what works here works there; with `withSerializer(…)`
+ * they are really written and parsed. Nothing survives the process.
  *
  * `startup()` fires client and worker events.
  */
@@ -52,7 +54,11 @@ export class InMemoryBroker extends Broker {
   constructor(options: InMemoryBrokerOptions = {}) {
     const results = new MemoryResultBackend({ maxStoredResults: options.maxStoredResults ?? 10_000 })
     const transport = new MemoryTransport({ results })
-    super(transport, { resultBackend: results, ...options })
+    super(
+      transport,
+      { resultBackend: results, ...options },
+      { formatter: new InProcessFormatter(), results: options.resultBackend ? undefined : inProcessResults },
+    )
     this.#memory = transport
     this.#options = options
   }
@@ -94,17 +100,10 @@ export class InMemoryBroker extends Broker {
     }
   }
 
-  override async send(message: TaskMessage): Promise<void> {
-    if (!this.#options.awaitInplace || !this.#worker) return await super.send(message)
-    const final = this.#worker.final(message.taskId)
-    await super.send(message)
-    await final
-  }
-
-  override async sendMany(messages: readonly TaskMessage[]): Promise<void> {
+  override async send(messages: readonly TaskMessage[]): Promise<void> {
     const worker = this.#options.awaitInplace ? this.#worker : undefined
     const finals = worker ? messages.map((message) => worker.final(message.taskId)) : []
-    await super.sendMany(messages)
+    await super.send(messages)
     await Promise.all(finals)
   }
 }

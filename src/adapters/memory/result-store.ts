@@ -11,7 +11,7 @@ export class ResultStore {
   readonly #kept = new Map<string, Kept>()
   readonly #maxKept: number
   // One iterator for all evictions: a new one would have to step over the holes that the earlier evictions left.
-  #oldest: Iterator<string> | undefined
+  #oldest: Iterator<string, undefined> | undefined
   #putsUntilSweep = 1
 
   /** @param maxKept - ≥ 1, `Infinity` = no limit. */

@@ -132,10 +132,7 @@ export class MemoryTransport implements Transport {
     }
   }
 
-  async send(
-    messages: readonly WireMessage[],
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<void> {
+  async send(messages: readonly WireMessage[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
     this.#assertStarted('send')
     if (options?.signal?.aborted) {
       throw new BrokerError('KIQ_SEND_FAILED', 'The send was given up before it began. Send again.', {
@@ -271,7 +268,11 @@ export class MemoryTransport implements Transport {
   /** Moves what is due from the delayed to the ready ones. */
   #promote(): void {
     const now = Date.now()
-    for (let first = this.#delayed.peek(); first !== undefined && first.deliverAt <= now; first = this.#delayed.peek()) {
+    for (
+      let first = this.#delayed.peek();
+      first !== undefined && first.deliverAt <= now;
+      first = this.#delayed.peek()
+    ) {
       this.#delayed.pop()
       this.#queue(first.entry.queue).append(first.entry)
     }

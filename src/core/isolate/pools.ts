@@ -144,14 +144,16 @@ function runIn(isolate: Isolate, { module, args, execution, graceMs }: Run): Pro
         resolve(message)
       }
     })
-    execution.onAbort((reason) => {
-      isolate.post({ type: 'abort', reason: toFailure(reason) })
-      grace = setTimeout(() => void isolate.kill(), graceMs)
+    execution.onAbort({
+      aborted: (reason) => {
+        isolate.post({ type: 'abort', reason: toFailure(reason) })
+        grace = setTimeout(() => void isolate.kill(), graceMs)
+      },
     })
     try {
       isolate.post({ type: 'run', module, args, message: execution.message, attempt: execution.attempt })
     } catch (error) {
-      reject(error as Error)
+      reject(error)
     }
   })
 }

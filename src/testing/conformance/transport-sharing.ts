@@ -24,7 +24,9 @@ export function registerSharing({ contract, subject, transport: { capabilities }
 
   contract('loses nothing of concurrent sends from two peers', async (rig) => {
     const producers = [rig.main, await rig.peer('client')]
-    const bodies = producers.flatMap((_, producer) => Array.from({ length: 500 }, (__, index) => `${producer}/${index}`))
+    const bodies = producers.flatMap((_, producer) =>
+      Array.from({ length: 500 }, (__, index) => `${producer}/${index}`),
+    )
 
     await Promise.all(
       producers.flatMap(({ transport }, producer) =>

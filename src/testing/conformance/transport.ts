@@ -52,7 +52,7 @@ export function describeTransport(subject: TransportSubject): void {
       registerLeases(parts)
       registerDeadLetters(parts)
       registerManagement(parts)
-      registerResults(parts)
+      await registerResults(parts)
       registerEngine(parts)
       await transport.stop()
     },

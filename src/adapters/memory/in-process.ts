@@ -1,0 +1,89 @@
+import type { Body, FormattedMessage, Formatter, TaskMessage, TaskResult } from '../../contract/index.ts'
+import { TaskiqFormatter, decodeLabels, encodeLabels, JsonSerializer, toPlain } from '../../core/index.ts'
+import type { ResultCodec } from '../../core/index.ts'
+
+const ARGS = { root: 'args', code: 'KIQ_ARGUMENTS_UNSERIALIZABLE' } as const
+const KWARGS = { root: 'kwargs', code: 'KIQ_ARGUMENTS_UNSERIALIZABLE' } as const
+const VALUE = { root: 'return value', code: 'KIQ_RESULT_UNSERIALIZABLE' } as const
+
+// Bodies that never leave the process are the objects themselves. The casts below are the one lie: the memory transport
+// and backend treat bodies as opaque, and nobody else ever gets one of these.
+
+/**
+ * Messages as copies of plain values: the worker sees what it would see after JSON, without the cost of writing and
+ * parsing text. What somebody put on the queue as real bytes is read as Taskiq's JSON.
+ */
+export class InProcessFormatter implements Formatter {
+  readonly #json = new TaskiqFormatter(new JsonSerializer())
+  #lastLabels: TaskMessage['labels'] | undefined
+  #lastReceived: TaskMessage['labels'] = {}
+
+  dumps(message: TaskMessage): FormattedMessage {
+    const { taskId, taskName, labels } = message
+    const body: TaskMessage = {
+      taskId,
+      taskName,
+      labels: this.#received(labels),
+      args: copyPlain(toPlain(message.args, ARGS)) as unknown[],
+      kwargs: copyPlain(toPlain(message.kwargs, KWARGS)) as Record<string, unknown>,
+    }
+    return { body: body as unknown as Body, labels: body.labels }
+  }
+
+  loads(body: Body): TaskMessage {
+    if (typeof body === 'string' || body instanceof Uint8Array) return this.#json.loads(body)
+    const { taskId, taskName, labels, args, kwargs } = body as unknown as TaskMessage
+    return {
+      taskId,
+      taskName,
+      labels,
+      args: copyPlain(args) as unknown[],
+      kwargs: copyPlain(kwargs) as Record<string, unknown>,
+    }
+  }
+
+  /** Labels as a worker would decode them: what has no type of its own has become text. */
+  #received(labels: TaskMessage['labels']): TaskMessage['labels'] {
+    if (labels === this.#lastLabels) return this.#lastReceived
+    const encoded = encodeLabels(labels)
+    const received = decodeLabels(encoded.labels, encoded.types)
+    if (Object.isFrozen(labels)) {
+      this.#lastLabels = labels
+      this.#lastReceived = Object.freeze(received)
+    }
+    return received
+  }
+}
+
+/** Results as copies of plain values. */
+export const inProcessResults: ResultCodec = {
+  encode: (result) => {
+    if (result.isErr) return result as unknown as Body
+    const returnValue = copyPlain(toPlain(result.returnValue, VALUE))
+    return { ...result, returnValue } as unknown as Body
+  },
+  decode: (body) => {
+    const result = body as unknown as TaskResult
+    return result.isErr ? result : { ...result, returnValue: copyPlain(result.returnValue) }
+  },
+}
+
+/** Values are plain already: trees of arrays and plain objects. */
+function copyPlain(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) {
+    const items: unknown[] = value.slice()
+    for (let i = 0; i < items.length; i += 1) {
+      const item = items[i]
+      if (typeof item === 'object' && item !== null) items[i] = copyPlain(item)
+    }
+    return items
+  }
+  const fields: Record<string, unknown> = { ...value }
+  // Only own keys: the copy has no other enumerable ones. `Object.keys` would make an array per message.
+  for (const key in fields) {
+    const item = fields[key]
+    if (typeof item === 'object' && item !== null) fields[key] = copyPlain(item)
+  }
+  return fields
+}

@@ -1,0 +1,7 @@
+export type { SqliteOptions } from './options.ts'
+export { SqliteResultBackend } from './result-backend.ts'
+export { SqliteScheduleSource } from './schedule-source.ts'
+export { SqliteBroker } from './sqlite-broker.ts'
+export type { SqliteBrokerOptions } from './sqlite-broker.ts'
+export { DEFAULT_DEAD_LETTER_TTL_MS, DEFAULT_LEASE_MS, SqliteTransport } from './transport.ts'
+export type { SqliteTransportOptions } from './transport.ts'

@@ -1,0 +1,96 @@
+import { BrokerError, silentLogger } from '../../contract/index.ts'
+import type { Logger, Schedule, WritableScheduleSource } from '../../contract/index.ts'
+import type { Database } from './database.ts'
+import { DEFAULT_BUSY_TIMEOUT_MS, durationOption } from './options.ts'
+import type { SqliteOptions } from './options.ts'
+import { resolvePath } from './open.ts'
+import { acquireDatabase } from './registry.ts'
+import type { DatabaseLease } from './registry.ts'
+import { formatSchedule, parseSchedule } from './schedule-record.ts'
+
+interface Started {
+  readonly lease: DatabaseLease
+  readonly database: Database
+  readonly logger: Logger
+}
+
+/**
+ * Schedules in a SQLite file, which may be the one of the broker. Every process that opens it sees and changes the same
+ * schedules. Kept as Taskiq's records, in JSON.
+ */
+export class SqliteScheduleSource implements WritableScheduleSource {
+  /** The file: absolute, symbolic links followed. */
+  readonly path: string
+  readonly #synchronous: 'normal' | 'full'
+  readonly #busyTimeoutMs: number
+  readonly #connection: 'process' | 'own'
+  #started: Started | undefined
+
+  /**
+   * @param internal - For tests: a connection of its own, as another process would have.
+   * @throws {ConfigError} `KIQ_CONFIG_INVALID` for options that make no sense.
+   */
+  constructor(options: SqliteOptions, internal: { readonly connection?: 'own' } = {}) {
+    this.path = resolvePath(options.path)
+    this.#synchronous = options.synchronous ?? 'normal'
+    this.#busyTimeoutMs = durationOption('busyTimeout', options.busyTimeout, {
+      fallbackMs: DEFAULT_BUSY_TIMEOUT_MS,
+      minMs: 0,
+    })
+    this.#connection = internal.connection ?? 'process'
+  }
+
+  /** @throws {ConfigError} as `SqliteTransport.start` does. */
+  async startup({ logger = silentLogger }: { readonly logger?: Logger | undefined } = {}): Promise<void> {
+    if (this.#started) return
+    const lease = await acquireDatabase({
+      path: this.path,
+      synchronous: this.#synchronous,
+      busyTimeoutMs: this.#busyTimeoutMs,
+      logger,
+      connection: this.#connection,
+    })
+    this.#started = { lease, database: lease.database, logger }
+  }
+
+  async shutdown(): Promise<void> {
+    const started = this.#started
+    this.#started = undefined
+    await started?.lease.release()
+  }
+
+  async getSchedules(): Promise<readonly Schedule[]> {
+    const { database, logger } = this.#begun()
+    const select = database.prepare('SELECT schedule_id AS id, record FROM schedules')
+    const rows = await database.read(() => select.all() as { readonly id: string; readonly record: string }[])
+    return rows.flatMap(({ id, record }) => {
+      try {
+        return [parseSchedule(record)]
+      } catch (err) {
+        logger.error({ err, scheduleId: id }, `Schedule "${id}" cannot be read and is left out.`)
+        return []
+      }
+    })
+  }
+
+  async addSchedule(schedule: Schedule): Promise<void> {
+    const record = formatSchedule(schedule)
+    const { database } = this.#begun()
+    const replace = database.prepare('INSERT OR REPLACE INTO schedules (schedule_id, record) VALUES (?, ?)')
+    await database.write(() => replace.run(schedule.scheduleId, record))
+  }
+
+  async deleteSchedule(scheduleId: string): Promise<void> {
+    const { database } = this.#begun()
+    const remove = database.prepare('DELETE FROM schedules WHERE schedule_id = ?')
+    await database.write(() => remove.run(scheduleId))
+  }
+
+  #begun(): Started {
+    if (this.#started) return this.#started
+    throw new BrokerError(
+      'KIQ_BROKER_NOT_STARTED',
+      `The schedule source on "${this.path}" is not started. Call \`startup()\` first.`,
+    )
+  }
+}

@@ -1,0 +1,140 @@
+import { resolve } from 'node:path'
+
+import { ConfigError, KiqError } from '../contract/index.ts'
+import { loadModule } from '../core/index.ts'
+import type { Broker } from '../core/index.ts'
+import { discoverModules } from './discover.ts'
+
+/** `MODULE[:export]` as typed. */
+export interface Target {
+  readonly module: string
+  readonly exportName: string | undefined
+}
+
+/** What to load, and from where. */
+export interface ModuleSettings {
+  readonly target: Target
+  /** More modules with tasks. */
+  readonly modules: readonly string[]
+  /** Globs of more modules with tasks; `undefined` = do not look for any. */
+  readonly patterns: readonly string[] | undefined
+  /** Folder that relative modules and globs are resolved against. */
+  readonly appDir: string
+}
+
+export interface LoadedBroker {
+  readonly broker: Broker
+  /** Absolute path of the module. */
+  readonly module: string
+  /** Files that the globs found; `undefined` when nobody looked. */
+  readonly discovered: readonly string[] | undefined
+}
+
+type Exports = Readonly<Record<string, unknown>>
+
+/** The text after the last colon is an export when it could be a name; so `C:\tasks.ts` and `file:///tasks.ts` stay whole. */
+export function parseTarget(text: string): Target {
+  const parsed = /^(?<module>.{2,}):(?<exportName>[A-Za-z_$][\w$]*)$/.exec(text)
+  return { module: parsed?.groups?.['module'] ?? text, exportName: parsed?.groups?.['exportName'] }
+}
+
+/**
+ * Imports the module, takes its broker, and imports the other modules so that their tasks are declared.
+ *
+ * @throws {ConfigError} `KIQ_MODULE_INVALID`, or what {@link loadModule} throws.
+ */
+export async function loadBroker({ target, modules, patterns, appDir }: ModuleSettings): Promise<LoadedBroker> {
+  const exports = await loadFrom(appDir, target.module)
+  const broker = await makeBroker(selectExport(exports, target), target)
+  const discovered = patterns && (await discoverModules(patterns, appDir))
+  for (const module of [...modules, ...(discovered ?? [])]) await loadFrom(appDir, module)
+  return { broker, module: resolve(appDir, target.module), discovered }
+}
+
+async function loadFrom(appDir: string, module: string): Promise<Exports> {
+  const isElsewhere = resolve(appDir) !== process.cwd() && !module.startsWith('file:')
+  return await loadModule(isElsewhere ? resolve(appDir, module) : module)
+}
+
+/** A zero-argument function that makes the broker. */
+export type BrokerFactory = () => unknown
+
+/**
+ * The export to use: the named one, else the only broker.
+ *
+ * @throws {ConfigError} `KIQ_MODULE_INVALID` when it is not there, not a broker, or when there are several.
+ */
+export function selectExport(namespace: Exports, target: Target): Broker | BrokerFactory {
+  const exports = withCommonJs(namespace)
+  const { module, exportName } = target
+  if (exportName !== undefined) return namedExport(exports, module, exportName)
+  const brokers = new Map<Broker, string>()
+  for (const [name, value] of Object.entries(exports)) {
+    if (isBroker(value) && !brokers.has(value)) brokers.set(value, name)
+  }
+  const [first, second] = brokers.keys()
+  if (first !== undefined && second === undefined) return first
+  if (first === undefined) {
+    throw invalid(
+      `${module} exports no broker (exports: ${names(exports)}). Export one, for example ` +
+        '`export const broker = new SqliteBroker({ path })`, or name the function that makes it: MODULE:createBroker.',
+    )
+  }
+  const found = [...brokers.values()]
+  throw invalid(
+    `${module} exports ${found.length} brokers: ${found.join(', ')}. Name the one to use: ${module}:${found[0]}.`,
+  )
+}
+
+function namedExport(exports: Exports, module: string, name: string): Broker | BrokerFactory {
+  if (!Object.hasOwn(exports, name)) {
+    throw invalid(
+      `${module} exports nothing named "${name}" (exports: ${names(exports)}). Check the name after the colon.`,
+    )
+  }
+  const value = exports[name]
+  if (isBroker(value)) return value
+  if (typeof value === 'function' && value.length === 0 && !('kiq' in value)) return value as BrokerFactory
+  const kind = typeof value === 'function' ? ('kiq' in value ? 'task' : 'function with parameters') : typeof value
+  throw invalid(
+    `The export "${name}" of ${module} is a ${kind}. Name a broker, or a function without parameters that returns one.`,
+  )
+}
+
+/** Looks at the shape: the module may import another copy of this package, where `instanceof` is false. */
+export function isBroker(value: unknown): value is Broker {
+  if (typeof value !== 'object' || value === null) return false
+  const { task, startup, shutdown, transport } = value as Readonly<Record<string, unknown>>
+  const methods = [task, startup, shutdown]
+  return methods.every((method) => typeof method === 'function') && typeof transport === 'object' && transport !== null
+}
+
+async function makeBroker(selected: Broker | BrokerFactory, { module, exportName }: Target): Promise<Broker> {
+  if (typeof selected !== 'function') return selected
+  const called = `${exportName ?? 'default'}() of ${module}`
+  let made: unknown
+  try {
+    made = await selected()
+  } catch (error) {
+    if (KiqError.is(error)) throw error
+    const message = error instanceof Error ? error.message : String(error)
+    throw new ConfigError('KIQ_MODULE_INVALID', `${called} failed: ${message}`, { cause: error })
+  }
+  if (isBroker(made)) return made
+  throw invalid(`${called} returned ${made === null ? 'null' : `a ${typeof made}`}, not a broker. Return the broker.`)
+}
+
+/** The exports of a CommonJS module stand in `default`. */
+function withCommonJs(namespace: Exports): Exports {
+  const inner = namespace['default']
+  if (typeof inner !== 'object' || inner === null || isBroker(inner)) return namespace
+  return { ...(inner as Exports), ...namespace }
+}
+
+function names(exports: Exports): string {
+  return Object.keys(exports).join(', ') || 'nothing'
+}
+
+function invalid(message: string): ConfigError {
+  return new ConfigError('KIQ_MODULE_INVALID', message)
+}

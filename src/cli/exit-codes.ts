@@ -1,0 +1,24 @@
+import { KiqError } from '../contract/index.ts'
+
+/** Exit codes of `kiq`. */
+export const EXIT = {
+  /** Done, or stopped as asked. */
+  OK: 0,
+  /** Something failed that may go well next time. */
+  FAILED: 1,
+  /** Wrong arguments, or a module that cannot be used: the same call would fail again. */
+  USAGE: 2,
+  /** Ended by repeated signals; what a shell reports after SIGKILL. */
+  KILLED: 137,
+} as const
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+
+/**
+ * Exit code after an error. Looks at the name, not at the class: the error may come from the copy of this package that
+ * the user's module imports.
+ */
+export function exitCodeOf(error: unknown): ExitCode {
+  const isUsage = KiqError.is(error) && error.name === 'ConfigError' && error.code !== 'KIQ_UNSUPPORTED'
+  return isUsage ? EXIT.USAGE : EXIT.FAILED
+}

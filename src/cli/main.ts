@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+import { runCli } from './program.ts'
+
+const exitCode = await runCli(process.argv.slice(2))
+// The user's module may hold timers or connections that would keep this process alive.
+process.stdout.write('', () => process.exit(exitCode))

@@ -1,0 +1,189 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+
+import type { Logger } from '../../contract/index.ts'
+import { Worker } from '../../core/index.ts'
+import type { Broker, WorkerEnd } from '../../core/index.ts'
+import { MAX_TIMER_MS, sleep } from '../../util/abort.ts'
+import { loadBroker } from '../broker-module.ts'
+import { reportError } from '../error-report.ts'
+import type { ExitCode } from '../exit-codes.ts'
+import { EXIT, exitCodeOf } from '../exit-codes.ts'
+import { OWN_ROOT } from '../own-root.ts'
+import { killAfterMs } from './deadlines.ts'
+import { useLogger } from './broker-logger.ts'
+import type { ChildSettings, FromChild, Heartbeat, Receiving, Running, WorkerFacts } from './messages.ts'
+import { observeReceiving } from './receiving.ts'
+import type { Watchdog } from './watchdog.ts'
+
+const HEARTBEAT_MS = 1_000
+
+export interface SessionParts {
+  readonly settings: ChildSettings
+  readonly log: Logger
+  readonly watchdog: Watchdog
+  /** Resolves when the message has left. */
+  readonly send: (message: FromChild) => Promise<void>
+  readonly exit: (code: ExitCode) => void
+}
+
+/**
+ * The life of a worker process.
+ *
+ * States: *starting*: loads the modules and connects; a stop ends it at once, since it holds nothing yet, and a failure
+ * is told to the supervisor. *working*: the worker takes and runs tasks. *stopping* after {@link ChildSession.stop}, or
+ * the last of `maxTasks`: the worker winds down, running tasks are aborted at the deadline. *closing*: everything is
+ * settled; the broker shuts down, for at most the shutdown timeout. Then the process exits.
+ */
+export class ChildSession {
+  readonly #parts: SessionParts
+  #broker: Broker | undefined
+  #worker: Worker | undefined
+  #isWorking = false
+  #isStopping = false
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts
+  }
+
+  async run(): Promise<void> {
+    const { settings, send, exit } = this.#parts
+    const worker = await this.#start()
+    if (worker === undefined) return
+    const { broker } = worker
+    const stopHeartbeat = this.#startHeartbeat(worker)
+    await send({ type: 'ready', facts: factsOf(worker) })
+    const end: WorkerEnd = await worker.worker.run()
+    this.#parts.watchdog.arm(killAfterMs(settings.deadlines, 'abort'))
+    stopHeartbeat()
+    await send({ type: 'ended', end, processed: worker.worker.processed })
+    await this.#close(broker)
+    exit(EXIT.OK)
+  }
+
+  /** Safe to call again; `abort` shortens an earlier `finish`. */
+  stop(running: Running): void {
+    const { settings, log, watchdog, exit } = this.#parts
+    if (!this.#isStopping) watchdog.arm(killAfterMs(settings.deadlines, running))
+    const isFirst = !this.#isStopping
+    this.#isStopping = true
+    if (!this.#isWorking) {
+      exit(EXIT.OK)
+      return
+    }
+    if (running === 'abort') this.#stopWorker('abort')
+    if (running === 'abort' || !isFirst) return
+    this.#stopWorker('finish')
+    const abort = setTimeout(
+      () => {
+        log.warn({ running: this.#worker?.running }, 'Tasks still run after --wait-tasks-timeout.')
+        this.#stopWorker('abort')
+      },
+      Math.min(settings.deadlines.waitTasksMs, MAX_TIMER_MS),
+    )
+    abort.unref()
+  }
+
+  /** Hands back what a dead worker held, and tells how much that was. */
+  async reclaim(workerId: string): Promise<void> {
+    const { send } = this.#parts
+    try {
+      const count = (await this.#broker?.transport.reclaim?.(workerId)) ?? 0
+      await send({ type: 'reclaimed', workerId, count })
+    } catch (error) {
+      await send({ type: 'reclaimed', workerId, count: 0, error: String(error) })
+    }
+  }
+
+  async #start(): Promise<Started | undefined> {
+    const { settings, log, send, exit } = this.#parts
+    try {
+      const { broker, module, discovered } = await loadBroker(settings.modules)
+      if (discovered?.length === 0) {
+        log.warn({ patterns: settings.modules.patterns, dir: settings.modules.appDir }, '--fs-discover found no file.')
+      }
+      useLogger(broker, log)
+      const receiving = observeReceiving(broker.transport)
+      const worker = new Worker(broker, workerOptions(settings, module))
+      await send({ type: 'loaded', workerId: broker.workerId })
+      await worker.start()
+      this.#broker = broker
+      this.#worker = worker
+      this.#isWorking = true
+      return { broker, worker, receiving }
+    } catch (error) {
+      const exitCode = exitCodeOf(error)
+      await send({ type: 'failed', report: reportError(error, { ownRoot: OWN_ROOT }), exitCode })
+      exit(exitCode)
+      return undefined
+    }
+  }
+
+  #stopWorker(running: Running): void {
+    this.#worker?.stop({ running }).catch((error: unknown) => {
+      this.#parts.log.error({ err: error }, 'The worker did not stop as it should.')
+    })
+  }
+
+  async #close(broker: Broker): Promise<void> {
+    const { log, settings } = this.#parts
+    const over = new AbortController()
+    const limit = sleep(settings.deadlines.shutdownMs, over.signal).then(() => {
+      if (!over.signal.aborted) log.warn({}, 'The broker did not shut down within --shutdown-timeout.')
+    })
+    const shutdown = broker.shutdown().catch((error: unknown) => {
+      log.error({ err: error }, 'The shutdown of the broker failed.')
+    })
+    await Promise.race([shutdown, limit])
+    over.abort()
+  }
+
+  #startHeartbeat({ worker, receiving }: Started): () => void {
+    const lag = monitorEventLoopDelay({ resolution: 20 })
+    lag.enable()
+    const timer = setInterval(() => {
+      const beat: Heartbeat = {
+        running: worker.running,
+        processed: worker.processed,
+        lastFetchAt: worker.lastFetchAt ?? null,
+        receiving: this.#isStopping ? 'stopped' : receiving(),
+        lagMs: Math.max(0, Math.round(lag.max / 1e6) - 20),
+      }
+      lag.reset()
+      void this.#parts.send({ type: 'heartbeat', beat })
+    }, HEARTBEAT_MS)
+    return () => clearInterval(timer)
+  }
+}
+
+interface Started {
+  readonly broker: Broker
+  readonly worker: Worker
+  readonly receiving: () => Receiving
+}
+
+function workerOptions(settings: ChildSettings, module: string): ConstructorParameters<typeof Worker>[1] {
+  const { queues, concurrency, prefetch, ackType, maxDeliveries, maxTasks, deadlines } = settings
+  return {
+    module,
+    queues,
+    concurrency,
+    prefetch,
+    ackType,
+    maxDeliveries,
+    maxTasks,
+    // The session keeps this deadline: a worker at the end of `maxTasks` was not told to stop, and a task that runs
+    // longer would be aborted and started again by every next child.
+    waitTasksTimeout: MAX_TIMER_MS,
+    abortGrace: deadlines.abortGraceMs,
+    shutdownTimeout: deadlines.shutdownMs,
+  }
+}
+
+function factsOf({ broker, worker }: Started): WorkerFacts {
+  return {
+    broker: broker.constructor.name,
+    transport: broker.transport.name,
+    queues: worker.queues,
+    tasks: broker.tasks.map(({ name }) => name),
+  }
+}
