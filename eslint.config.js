@@ -39,6 +39,11 @@ export default tseslint.config(
       'max-params': ['error', 4],
       // `async` without `await` is how an in-memory adapter implements an asynchronous contract.
       '@typescript-eslint/require-await': 'off',
+      // What was thrown is passed on as it is.
+      '@typescript-eslint/prefer-promise-reject-errors': [
+        'error',
+        { allowThrowingUnknown: true, allowThrowingAny: false },
+      ],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       '@typescript-eslint/no-meaningless-void-operator': 'off',
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { ConfigError, KiqError } from '../contract/index.ts'
 import { loadModule } from '../core/index.ts'
@@ -48,12 +49,17 @@ export async function loadBroker({ target, modules, patterns, appDir }: ModuleSe
   const broker = await makeBroker(selectExport(exports, target), target)
   const discovered = patterns && (await discoverModules(patterns, appDir))
   for (const module of [...modules, ...(discovered ?? [])]) await loadFrom(appDir, module)
-  return { broker, module: resolve(appDir, target.module), discovered }
+  return { broker, module: modulePath(appDir, target.module), discovered }
+}
+
+/** Absolute path of a module that was named by path or file URL. */
+export function modulePath(appDir: string, module: string): string {
+  return module.startsWith('file:') ? fileURLToPath(module) : resolve(appDir, module)
 }
 
 async function loadFrom(appDir: string, module: string): Promise<Exports> {
-  const isElsewhere = resolve(appDir) !== process.cwd() && !module.startsWith('file:')
-  return await loadModule(isElsewhere ? resolve(appDir, module) : module)
+  // As it was typed, where that names the same file: messages repeat it.
+  return await loadModule(appDir === process.cwd() ? module : modulePath(appDir, module))
 }
 
 /** A zero-argument function that makes the broker. */
@@ -69,7 +75,10 @@ export function selectExport(namespace: Exports, target: Target): Broker | Broke
   const { module, exportName } = target
   if (exportName !== undefined) return namedExport(exports, module, exportName)
   const brokers = new Map<Broker, string>()
-  for (const [name, value] of Object.entries(exports)) {
+  // A default export that has another name too goes by that one.
+  for (const [name, value] of Object.entries(exports).sort(
+    ([a], [b]) => Number(a === 'default') - Number(b === 'default'),
+  )) {
     if (isBroker(value) && !brokers.has(value)) brokers.set(value, name)
   }
   const [first, second] = brokers.keys()

@@ -13,12 +13,13 @@ export interface ErrorReport {
  * @param options.ownRoot - File URL of the folder with our own modules; their stack frames are not the user's code.
  */
 export function reportError(error: unknown, options: { readonly ownRoot: string }): ErrorReport {
-  const original = rootCause(error)
+  const errors = chain(error)
+  const stacks = errors.map((one) => one.stack ?? one.message)
   return {
     code: KiqError.is(error) ? error.code : undefined,
     message: error instanceof Error ? error.message : String(error),
-    location: original instanceof Error ? userFrame(original.stack ?? '', options.ownRoot) : undefined,
-    stack: error instanceof Error ? fullStack(error) : undefined,
+    location: userFrame(stacks.at(-1) ?? '', options.ownRoot),
+    stack: errors.length === 0 ? undefined : stacks.join('\nCaused by: '),
   }
 }
 
@@ -31,17 +32,15 @@ export function formatReport(report: ErrorReport, options: { readonly stack: 'sh
   return lines.join('\n') + '\n'
 }
 
-function rootCause(error: unknown): unknown {
+/** The error and its causes, outermost first. */
+function chain(error: unknown): Error[] {
+  const errors: Error[] = []
   let current = error
-  for (let depth = 0; depth < 16 && current instanceof Error && current.cause instanceof Error; depth += 1) {
+  while (current instanceof Error && !errors.includes(current)) {
+    errors.push(current)
     current = current.cause
   }
-  return current
-}
-
-function fullStack(error: Error): string {
-  const own = error.stack ?? error.message
-  return error.cause instanceof Error ? `${own}\nCaused by: ${fullStack(error.cause)}` : own
+  return errors
 }
 
 /** The first frame that is neither Node's, nor ours, nor of an installed package. */

@@ -322,6 +322,7 @@ export class Broker implements Producer {
     const last = await runAll([...this.#stopHandlers.splice(0), ...this.#stopMiddlewares.splice(0)])
     this.#role = 'stopped'
     this.#hooks = undefined
+    this.#results.close()
     return [...last, ...(await runAll(this.#stopEngines.splice(0)))]
   }
 

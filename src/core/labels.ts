@@ -1,5 +1,6 @@
 import { MessageError } from '../contract/index.ts'
 import type { Labels } from '../contract/index.ts'
+import { show } from '../util/show.ts'
 
 /** Numbers of Taskiq's label types; wire format, section 1.3. */
 export const LABEL_TYPE = { ANY: 1, INT: 2, STR: 3, FLOAT: 4, BOOL: 5, BYTES: 6 } as const
@@ -137,13 +138,7 @@ function pythonText(value: unknown): string {
   if (typeof value === 'string') return value
   if (value === null || value === undefined) return 'None'
   if (typeof value === 'boolean') return value ? 'True' : 'False'
-  if (typeof value === 'object') return JSON.stringify(value)
-  return String(value)
-}
-
-function show(value: unknown): string {
-  const text = typeof value === 'string' ? JSON.stringify(value) : pythonText(value)
-  return text.length > 80 ? text.slice(0, 80) + '…' : text
+  return typeof value === 'bigint' ? value.toString() : show(value)
 }
 
 function invalid(key: string, what: string, cause?: unknown): MessageError {

@@ -1,4 +1,4 @@
-import { ConfigError, KiqError, ResultError } from '../contract/index.ts'
+import { BrokerError, ConfigError, KiqError, ResultError } from '../contract/index.ts'
 import type { Body, Progress, ResultBackend, ResultRecord, Serializer, TaskResult } from '../contract/index.ts'
 import { MAX_TIMER_MS, sleep } from '../util/abort.ts'
 import type { Duration } from '../util/duration.ts'
@@ -35,6 +35,8 @@ export class Results {
   readonly #codec: () => ResultCodec | undefined
   readonly #defaultTtlMs: number
   readonly #bounded = new BoundedWaits()
+  readonly #early = new Set<Wait>()
+  #closing = new AbortController()
 
   constructor(
     backend: () => ResultBackend | undefined,
@@ -96,7 +98,7 @@ export class Results {
         }
       })
       if (timeoutMs === undefined && signal === undefined) this.#bounded.add(wait)
-      else endEarly(wait, timeoutMs ?? DEFAULT_WAIT_MS, signal)
+      else this.#endEarly(wait, timeoutMs ?? DEFAULT_WAIT_MS, signal)
     })
   }
 
@@ -119,6 +121,27 @@ export class Results {
     )
   }
 
+  /** Ends a wait by its own timer or signal. */
+  #endEarly(wait: Wait, timeoutMs: number, signal: AbortSignal | undefined): void {
+    const timer = setTimeout(() => endWith(wait, timedOut(wait.taskId, timeoutMs)), Math.min(timeoutMs, MAX_TIMER_MS))
+    const aborted = (): void => endWith(wait, abortReason(signal))
+    signal?.addEventListener('abort', aborted, { once: true })
+    this.#early.add(wait)
+    wait.end = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', aborted)
+      this.#early.delete(wait)
+    }
+  }
+
+  /** Ends every wait: the broker is shut down, and nobody would tell them any more. */
+  close(): void {
+    this.#closing.abort(closed())
+    this.#closing = new AbortController()
+    this.#bounded.close()
+    for (const wait of [...this.#early]) endWith(wait, closed())
+  }
+
   /** For backends that cannot notify: asks with growing intervals, and survives failures of the engine. */
   async #poll(
     backend: ResultBackend,
@@ -127,14 +150,16 @@ export class Results {
     signal: AbortSignal | undefined,
   ): Promise<Body> {
     const deadline = performance.now() + timeoutMs
+    const closing = this.#closing.signal
+    const over = signal ? AbortSignal.any([signal, closing]) : closing
     let intervalMs = FIRST_POLL_MS
     for (;;) {
       const body = await readOnce(backend, taskId, deadline)
       if (body !== undefined) return body
       const left = deadline - performance.now()
       if (left <= 0) throw timedOut(taskId, timeoutMs)
-      await sleep(Math.min(intervalMs, left), signal)
-      if (signal?.aborted) throw abortReason(signal)
+      await sleep(Math.min(intervalMs, left), over)
+      if (over.aborted) throw abortReason(over)
       intervalMs = Math.min(intervalMs * 1.5, LAST_POLL_MS)
     }
   }
@@ -152,20 +177,18 @@ interface Wait {
   unsubscribe: () => void
 }
 
-/** Ends a wait by its own timer or signal. */
-function endEarly(wait: Wait, timeoutMs: number, signal: AbortSignal | undefined): void {
-  const fail = (error: Error): void => {
-    wait.end(wait)
-    wait.unsubscribe()
-    wait.reject(error)
-  }
-  const timer = setTimeout(() => fail(timedOut(wait.taskId, timeoutMs)), Math.min(timeoutMs, MAX_TIMER_MS))
-  const aborted = (): void => fail(abortReason(signal))
-  signal?.addEventListener('abort', aborted, { once: true })
-  wait.end = () => {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', aborted)
-  }
+function endWith(wait: Wait, error: Error): void {
+  wait.end(wait)
+  wait.unsubscribe()
+  wait.reject(error)
+}
+
+function closed(): BrokerError {
+  return new BrokerError(
+    'KIQ_BROKER_NOT_STARTED',
+    'The broker was shut down while somebody waited for a result. Wait for the results first, or wait again later with ' +
+      'broker.sentTask(taskId).',
+  )
 }
 
 /** Waits with the default bound share one timer: a timer each would cost more than the wait itself. */
@@ -191,10 +214,12 @@ class BoundedWaits {
     // In the order of their deadlines, as all have the same length.
     for (const wait of this.#waits) {
       if (wait.deadline > performance.now()) return
-      wait.end(wait)
-      wait.unsubscribe()
-      wait.reject(timedOut(wait.taskId, DEFAULT_WAIT_MS))
+      endWith(wait, timedOut(wait.taskId, DEFAULT_WAIT_MS))
     }
+  }
+
+  close(): void {
+    for (const wait of [...this.#waits]) endWith(wait, closed())
   }
 }
 

@@ -2,6 +2,7 @@ import { BrokerError } from '../contract/index.ts'
 import type { Logger, ResultBackend, ResultRecord, SettleOutcome, Settlement, Transport } from '../contract/index.ts'
 import { sleep } from '../util/abort.ts'
 import { backoffMs } from '../util/backoff.ts'
+import { messageOf } from '../util/show.ts'
 import { Coalescer } from '../util/coalescer.ts'
 
 const MAX_BATCH = 1_000
@@ -47,7 +48,7 @@ export class Settler {
     return new Promise((resolve, reject) => {
       this.push(settlement, (error, outcome) => {
         if (error === undefined) resolve(outcome ?? 'settled')
-        else reject(error)
+        else reject(error instanceof Error ? error : new Error(messageOf(error)))
       })
     })
   }

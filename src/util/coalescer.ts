@@ -1,8 +1,14 @@
+import { messageOf } from './show.ts'
+
 /** Handles one batch; the outcomes are in the order of the items, or missing where there is nothing to say. */
 export type Flush<Item, Outcome> = (items: readonly Item[]) => Promise<readonly Outcome[]>
 
 /** Told once: with an error when the whole batch failed, else with the outcomes of the group's items. */
 export type GroupDone<Outcome> = (error: unknown, outcomes: readonly Outcome[]) => void
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(messageOf(reason))
+}
 
 interface Group<Item, Outcome> {
   readonly items: readonly Item[]
@@ -40,7 +46,7 @@ export class Coalescer<Item, Outcome> {
     return new Promise((resolve, reject) => {
       this.push(items, (error, outcomes) => {
         if (error === undefined) resolve(outcomes)
-        else reject(error as Error)
+        else reject(asError(error))
       })
     })
   }

@@ -2,15 +2,16 @@ import { sleep } from '../../util/abort.ts'
 import { isBusy, lockFailure } from './failure.ts'
 
 /** Tries that only let the event loop turn once: most locks are held for less than a millisecond. */
-const EAGER_TRIES = 4
+const EAGER_TRIES = 8
+/** Longest wait at first, in milliseconds. */
 const SHORT_WAIT_MS = 5
 /** From this try on, whoever holds the lock holds it for long. */
-const PATIENT_FROM = 20
+const PATIENT_FROM = 40
 const LONG_WAIT_MS = 20
 
 /**
- * Waits before try number `tries + 1` for a lock. Random, because two processes that wait in step keep colliding, and
- * short, because SQLite has no queue: who asks seldom gets nothing.
+ * Waits before the next try for a lock. Random, because two processes that wait in step keep colliding; and short, because
+ * SQLite has no queue: who asks seldom gets nothing.
  *
  * @param tries - Failed ones so far, ≥ 1.
  */
@@ -19,7 +20,7 @@ export async function beforeNextTry(tries: number): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))
     return
   }
-  const maxMs = tries < PATIENT_FROM ? SHORT_WAIT_MS : LONG_WAIT_MS
+  const maxMs = tries < PATIENT_FROM ? Math.min(SHORT_WAIT_MS, 2 ** (tries - EAGER_TRIES)) : LONG_WAIT_MS
   await sleep(1 + Math.random() * (maxMs - 1))
 }
 

@@ -26,7 +26,7 @@ export async function openClient(
   { DatabaseSync }: SqliteDriver,
   { path, timeoutMs }: PatienceOptions,
 ): Promise<SqliteClient> {
-  mkdirSync(dirname(path), { recursive: true })
+  createDirectory(dirname(path), path)
   const client = new DatabaseSync(path, { timeout: 0 })
   try {
     // Changing the journal needs an exclusive lock, so processes that open a fresh file at once collide here, whatever
@@ -44,6 +44,18 @@ export async function openClient(
   } catch (error) {
     client.close()
     throw error
+  }
+}
+
+function createDirectory(directory: string, path: string): void {
+  try {
+    mkdirSync(directory, { recursive: true })
+  } catch (cause) {
+    throw new ConfigError(
+      'KIQ_CONFIG_INVALID',
+      `The directory of "${path}" cannot be created. Create it, or choose another \`path\`.`,
+      { cause },
+    )
   }
 }
 

@@ -17,6 +17,7 @@ export class ResultStore {
   readonly #forget: SqliteStatement
   readonly #lastSeq: SqliteStatement
   readonly #after: SqliteStatement
+  readonly #afterWithBodies: SqliteStatement
   readonly #bodyOf: SqliteStatement
   readonly #saveProgress: SqliteStatement
   readonly #findProgress: SqliteStatement
@@ -33,6 +34,7 @@ export class ResultStore {
     this.#forget = prepare('DELETE FROM results WHERE task_id IN (SELECT value FROM json_each(?))')
     this.#lastSeq = prepare('SELECT max(seq) AS seq FROM results')
     this.#after = prepare('SELECT seq, task_id FROM results WHERE seq > ? ORDER BY seq LIMIT ?')
+    this.#afterWithBodies = prepare('SELECT seq, task_id, body FROM results WHERE seq > ? ORDER BY seq LIMIT ?')
     this.#bodyOf = prepare('SELECT body FROM results WHERE seq = ?')
     this.#saveProgress = prepare('INSERT OR REPLACE INTO progress (task_id, body, expires_at) VALUES (?, ?, ?)')
     this.#findProgress = prepare(
@@ -59,9 +61,14 @@ export class ResultStore {
     return (this.#lastSeq.get() as { readonly seq: number | null }).seq ?? 0
   }
 
-  /** What was saved after `seq`, oldest first. Without bodies: most may be for somebody else. */
+  /** What was saved after `seq`, oldest first. */
   after(seq: number, limit: number): Pick<ResultRow, 'seq' | 'task_id'>[] {
     return this.#after.all(seq, limit) as ResultRow[]
+  }
+
+  /** The same at once with the bodies: half the cost when most are wanted, a waste when they are not. */
+  afterWithBodies(seq: number, limit: number): ResultRow[] {
+    return this.#afterWithBodies.all(seq, limit) as ResultRow[]
   }
 
   bodyOf(seq: number): Body | undefined {

@@ -1,13 +1,16 @@
 import type { Body, Logger } from '../../contract/index.ts'
 import type { Database } from './database.ts'
 import { isBusy, useFailure } from './failure.ts'
-import type { ResultStore } from './result-store.ts'
+import type { ResultRow, ResultStore } from './result-store.ts'
 
 /** Rows per look: a few milliseconds. */
 const BATCH = 1_000
+/** Rows per look when their bodies, which may be long, come along. */
+const OWN_BATCH = 250
 /** After a look that failed: the disk may be back then. */
 const RETRY_MS = 200
 
+type NewRow = Pick<ResultRow, 'seq' | 'task_id'> & Partial<Pick<ResultRow, 'body'>>
 type Listener = (body: Body) => void
 
 /**
@@ -23,6 +26,8 @@ export class Subscriptions {
   #fresh: string[] = []
   /** Everything up to here was looked at. */
   #lastSeq: number | undefined
+  /** Of the last rows: then bodies are read with them. */
+  #areMostOurs = false
   #unlisten: (() => void) | undefined
   #looking: NodeJS.Immediate | undefined
   #retry: NodeJS.Timeout | undefined
@@ -101,22 +106,27 @@ export class Subscriptions {
 
   #findNew(): void {
     if (this.#lastSeq === undefined) return
-    const rows = this.#results.after(this.#lastSeq, BATCH)
-    for (const { seq, task_id: taskId } of rows) {
+    const limit = this.#areMostOurs ? OWN_BATCH : BATCH
+    const rows: readonly NewRow[] = this.#areMostOurs
+      ? this.#results.afterWithBodies(this.#lastSeq, limit)
+      : this.#results.after(this.#lastSeq, limit)
+    let ours = 0
+    for (const { seq, task_id: taskId, body = undefined } of rows) {
       if (this.#listeners.has(taskId)) {
-        const body = this.#results.bodyOf(seq)
-        if (body !== undefined) this.#deliver(taskId, body)
+        ours += 1
+        this.#deliver(taskId, body ?? this.#results.bodyOf(seq))
       }
       // A listener may have been the last one, or have stopped everything.
       if (this.#unlisten === undefined) return
       this.#lastSeq = seq
     }
-    if (rows.length === BATCH) this.#lookSoon()
+    if (rows.length > 0) this.#areMostOurs = ours > rows.length / 2
+    if (rows.length === limit) this.#lookSoon()
   }
 
-  #deliver(taskId: string, body: Body): void {
+  #deliver(taskId: string, body: Body | undefined): void {
     const listeners = this.#listeners.get(taskId)
-    if (listeners === undefined) return
+    if (listeners === undefined || body === undefined) return
     this.#remove(taskId)
     for (const listener of listeners) {
       try {

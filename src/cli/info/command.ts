@@ -33,6 +33,6 @@ async function describe(broker: Broker): Promise<BrokerDescription> {
     transport: broker.transport.name,
     defaultQueue: broker.defaultQueue,
     tasks: broker.tasks.map((task) => describeTask(task, broker.defaultQueue)),
-    queues: queues ?? null,
+    queues: queues ? [...queues].sort((a, b) => (a.queue < b.queue ? -1 : 1)) : null,
   }
 }

@@ -1,8 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 import type { Logger } from '../../contract/index.ts'
-import { Worker } from '../../core/index.ts'
-import type { Broker, WorkerEnd } from '../../core/index.ts'
+import { Broker, Worker } from '../../core/index.ts'
+import type { WorkerEnd } from '../../core/index.ts'
 import { MAX_TIMER_MS, sleep } from '../../util/abort.ts'
 import { loadBroker } from '../broker-module.ts'
 import { reportError } from '../error-report.ts'
@@ -100,6 +100,13 @@ export class ChildSession {
       const { broker, module, discovered } = await loadBroker(settings.modules)
       if (discovered?.length === 0) {
         log.warn({ patterns: settings.modules.patterns, dir: settings.modules.appDir }, '--fs-discover found no file.')
+      }
+      if (!(broker instanceof Broker)) {
+        log.warn(
+          { module },
+          'The module imports another copy of kiq than the one that runs here, so context() fails in its tasks. ' +
+            'Run the copy that is installed beside the module: `npx kiq worker …` in its folder.',
+        )
       }
       useLogger(broker, log)
       const receiving = observeReceiving(broker.transport)

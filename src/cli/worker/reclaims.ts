@@ -35,10 +35,11 @@ export class Reclaims {
 
   onReclaimed(workerId: string, count: number, error: string | undefined): void {
     if (error !== undefined) {
-      this.#log.warn({ workerId, error }, 'Could not hand back what a dead worker held; its leases will run out.')
-    } else if (count > 0) {
-      this.#log.info({ workerId, count }, `Handed back ${count} message(s) of a dead worker.`)
+      // Others were asked too, and the next child that becomes ready will be; at worst the leases run out.
+      this.#log.debug({ workerId, error }, 'A child could not hand back what a dead worker held.')
+      return
     }
     this.#pending.delete(workerId)
+    if (count > 0) this.#log.info({ workerId, count }, `Handed back ${count} message(s) of a dead worker.`)
   }
 }

@@ -1,6 +1,5 @@
-import { resolve } from 'node:path'
-
 import type { Logger } from '../../contract/index.ts'
+import { modulePath } from '../broker-module.ts'
 import { formatReport } from '../error-report.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { ExitCode } from '../exit-codes.ts'
@@ -82,7 +81,7 @@ async function startHelpers(
   }
   if (reload) {
     const { target, modules, appDir } = child.modules
-    const named = [target.module, ...modules].map((module) => resolve(appDir, module))
+    const named = [target.module, ...modules].map((module) => modulePath(appDir, module))
     stops.push(await watchFiles(reload, named, (path) => supervisor.restart(`${path} changed`)))
     log.info({ dirs: reload.dirs }, `Watching ${reload.dirs.join(', ')} for changes; one worker process.`)
   }

@@ -161,7 +161,10 @@ export class Supervisor {
       if (child.facts) this.#parts.onFirstReady(child.facts)
       if (this.#restartWanted !== undefined) void this.#restartAll()
     }
-    this.#log.info({ child: child.role, childPid: child.pid, workerId: child.workerId }, `${child.role} is ready (pid ${String(child.pid)}).`)
+    this.#log.info(
+      { child: child.role, childPid: child.pid, workerId: child.workerId },
+      `${child.role} is ready (pid ${String(child.pid)}).`,
+    )
     this.#reclaims.onReady(child)
   }
 
@@ -200,7 +203,8 @@ export class Supervisor {
     const { code, message, location } = exit.report ?? {}
     const why = message === undefined ? '' : `: ${message}${location === undefined ? '' : ` (at ${location})`}`
     const fields = { child: role, childPid: pid, ...(code === undefined ? {} : { code }) }
-    this.#log.error(fields, `${role} ended with ${exit.how}${why}`)
+    const when = exit.readyForMs === 0 && message === undefined ? ' before it was ready' : ''
+    this.#log.error(fields, `${role} ended with ${exit.how}${when}${why}`)
     if (this.#state === 'stopping') this.#exitCode = EXIT.FAILED
     else if (part === 'current') this.#countFailure()
   }

@@ -3,27 +3,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { expect } from 'vitest'
 
-import { silentLogger } from '../../contract/index.ts'
-import type { Body, MaybePromise, ResultBackend, ResultBackendCapabilities } from '../../contract/index.ts'
+import type { Body } from '../../contract/index.ts'
 import { until } from '../until.ts'
 import { AWKWARD_BODIES, hexOf, textOf } from './bytes.ts'
-import type { Contract, Subject } from './suite.ts'
+import { registerNotifying } from './result-backend-notifying.ts'
+import type { CaseParts, ResultBackendSubject } from './result-backend-rig.ts'
+import { PATIENCE_MS, QUIET_MS, ResultRig } from './result-backend-rig.ts'
+import type { Contract } from './suite.ts'
 import { describeContract } from './suite.ts'
 
-/** How to exercise one result backend; see {@link describeResultBackend}. */
-export interface ResultBackendSubject extends Subject {
-  /**
-   * Makes a fresh, unstarted backend on names or files that no other case uses. One with a limit must keep at least
-   * 1,000 results.
-   */
-  readonly create: () => MaybePromise<ResultBackend>
-  /** A second, unstarted backend on the same storage, as another process would open it. */
-  readonly peer?: ((first: ResultBackend) => MaybePromise<ResultBackend>) | undefined
-}
-
-const PATIENCE_MS = 10_000
-/** Milliseconds after which a listener that was not called is taken not to be called. */
-const QUIET_MS = 200
+export type { ResultBackendSubject } from './result-backend-rig.ts'
 
 /**
  * Registers the result backend contract as vitest cases. Authors of backends call this too.
@@ -42,64 +31,6 @@ export function describeResultBackend(subject: ResultBackendSubject): void {
       if (capabilities.progress) registerProgress({ contract, subject, capabilities })
     },
   })
-}
-
-interface CaseParts {
-  readonly contract: Contract<ResultRig>
-  readonly subject: ResultBackendSubject
-  readonly capabilities: ResultBackendCapabilities
-}
-
-class ResultRig {
-  readonly backend: ResultBackend
-  readonly taskId: string = randomUUID()
-  readonly #subject: ResultBackendSubject
-  readonly #started: ResultBackend[] = []
-
-  private constructor(subject: ResultBackendSubject, backend: ResultBackend) {
-    this.#subject = subject
-    this.backend = backend
-  }
-
-  static async open(subject: ResultBackendSubject): Promise<ResultRig> {
-    const rig = new ResultRig(subject, await subject.create())
-    await rig.#start(rig.backend)
-    return rig
-  }
-
-  async close(): Promise<void> {
-    for (const backend of this.#started) await backend.stop()
-  }
-
-  async peer(): Promise<ResultBackend> {
-    const { peer } = this.#subject
-    if (peer === undefined) return expect.fail('this case needs `peer` and must not be registered without it')
-    return await this.#start(await peer(this.backend))
-  }
-
-  async save(text: string, taskId = this.taskId): Promise<void> {
-    await this.backend.save([{ taskId, body: text }])
-  }
-
-  async read(from: ResultBackend = this.backend): Promise<string | undefined> {
-    const [body] = await from.get([this.taskId])
-    return body === undefined ? undefined : textOf(body)
-  }
-
-  /** Subscribes, and collects what the listener gets. */
-  listen(from: ResultBackend = this.backend): { readonly told: string[]; readonly unsubscribe: () => void } {
-    const told: string[] = []
-    if (from.subscribe === undefined) return expect.fail('`capabilities.notifies` is true, but `subscribe` is missing')
-    const unsubscribe = from.subscribe(this.taskId, (body) => told.push(textOf(body)))
-    expect(told, 'the listener must not be called before subscribe has returned').toEqual([])
-    return { told, unsubscribe }
-  }
-
-  async #start(backend: ResultBackend): Promise<ResultBackend> {
-    this.#started.push(backend)
-    await backend.start({ logger: silentLogger })
-    return backend
-  }
 }
 
 function registerRecords({ contract, subject }: CaseParts): void {
@@ -225,151 +156,6 @@ function registerExpiry(contract: Contract<ResultRig>): void {
     await until(async () => (await backend.get(['probe']))[0] === undefined, { timeoutMs: PATIENCE_MS })
 
     expect(await rig.read()).toBe('later')
-  })
-}
-
-function registerNotifying({ contract, subject }: CaseParts): void {
-  contract('tells a subscriber of a record that comes later', async (rig) => {
-    const { told } = rig.listen()
-
-    await rig.save('done')
-
-    await until(() => told.length > 0, { timeoutMs: PATIENCE_MS })
-    expect(told).toEqual(['done'])
-  })
-
-  contract('tells a subscriber of a record that is there already', async (rig) => {
-    await rig.save('done')
-
-    const { told } = rig.listen()
-
-    await until(() => told.length > 0, { timeoutMs: PATIENCE_MS })
-    expect(told).toEqual(['done'])
-  })
-
-  contract('loses no record that comes while a subscription begins', async (rig) => {
-    const saving = rig.save('done')
-    const { told } = rig.listen()
-    await saving
-
-    await until(() => told.length > 0, { timeoutMs: PATIENCE_MS })
-    expect(told).toEqual(['done'])
-  })
-
-  contract('tells a subscriber once, however often the record is saved', async (rig) => {
-    const { told } = rig.listen()
-
-    await rig.save('first')
-    await until(() => told.length > 0, { timeoutMs: PATIENCE_MS })
-    await rig.save('second')
-    await delay(QUIET_MS)
-
-    expect(told).toEqual(['first'])
-  })
-
-  contract('tells two subscribers of the same id', async (rig) => {
-    const [one, two] = [rig.listen(), rig.listen()]
-
-    await rig.save('done')
-
-    await until(() => one.told.length + two.told.length === 2, { timeoutMs: PATIENCE_MS })
-    expect([one.told, two.told]).toEqual([['done'], ['done']])
-  })
-
-  contract('tells no subscriber of another id', async (rig) => {
-    const { told } = rig.listen()
-
-    await rig.save('not for them', 'other')
-    await delay(QUIET_MS)
-
-    expect(told).toEqual([])
-  })
-
-  contract('does not tell who has unsubscribed, and tells who has not', async (rig) => {
-    const [gone, here] = [rig.listen(), rig.listen()]
-
-    gone.unsubscribe()
-    await rig.save('done')
-
-    await until(() => here.told.length > 0, { timeoutMs: PATIENCE_MS })
-    expect(gone.told).toEqual([])
-  })
-
-  contract('does not tell who unsubscribed in the same turn from a record that was there', async (rig) => {
-    await rig.save('done')
-
-    const { told, unsubscribe } = rig.listen()
-    unsubscribe()
-    await delay(QUIET_MS)
-
-    expect(told).toEqual([])
-  })
-
-  contract('may be unsubscribed after the call, and twice', async (rig) => {
-    const { told, unsubscribe } = rig.listen()
-    await rig.save('done')
-    await until(() => told.length > 0, { timeoutMs: PATIENCE_MS })
-
-    unsubscribe()
-    unsubscribe()
-
-    const later = rig.listen()
-    await until(() => later.told.length > 0, { timeoutMs: PATIENCE_MS })
-  })
-
-  contract('tells a thousand subscribers', async ({ backend }) => {
-    const ids = Array.from({ length: 1_000 }, () => randomUUID())
-    const told = new Map<string, string>()
-    for (const taskId of ids) backend.subscribe?.(taskId, (body) => told.set(taskId, textOf(body)))
-
-    await backend.save(ids.map((taskId) => ({ taskId, body: `result of ${taskId}` })))
-
-    await until(() => told.size === 1_000, { timeoutMs: PATIENCE_MS })
-    expect(ids.filter((taskId) => told.get(taskId) !== `result of ${taskId}`)).toEqual([])
-  })
-
-  contract('tells the others when a listener throws', async (rig) => {
-    const { backend, taskId } = rig
-    backend.subscribe?.(taskId, () => expect.fail('thrown by a listener on purpose'))
-    const { told } = rig.listen()
-
-    await rig.save('done')
-
-    await until(() => told.length > 0, { timeoutMs: PATIENCE_MS })
-  })
-
-  contract('tells nobody after stop of a record that was saved just before', async (rig) => {
-    await rig.save('done')
-    const { told } = rig.listen()
-
-    await rig.backend.stop()
-    const toldBeforeStopped = told.length
-    await delay(QUIET_MS)
-
-    expect(told).toHaveLength(toldBeforeStopped)
-  })
-
-  if (subject.peer === undefined) return
-
-  contract('tells a subscriber of a record that a peer saves', async (rig) => {
-    const peer = await rig.peer()
-    const { told } = rig.listen()
-
-    await peer.save([{ taskId: rig.taskId, body: 'from the peer' }])
-
-    await until(() => told.length > 0, { timeoutMs: PATIENCE_MS })
-    expect(told).toEqual(['from the peer'])
-  })
-
-  contract('tells nobody after stop of a record that a peer saves', async (rig) => {
-    const peer = await rig.peer()
-    const { told } = rig.listen()
-    await rig.backend.stop()
-
-    await peer.save([{ taskId: rig.taskId, body: 'too late' }])
-    await delay(QUIET_MS)
-
-    expect(told).toEqual([])
   })
 }
 

@@ -114,6 +114,18 @@ export function registerDelivery({ contract }: CaseParts): void {
     expect(await rig.ack(deliveries)).toEqual(['settled', 'settled', 'settled'])
   })
 
+  contract('receives from whichever of several queues has something', async (rig) => {
+    const { queue, otherQueue } = rig
+    for (const used of [otherQueue, otherQueue, queue, queue, otherQueue, queue]) {
+      const receiving = rig.take(1, { queues: [queue, otherQueue] })
+      await rig.main.transport.send([rig.message('a', { queue: used })])
+
+      const deliveries = await receiving
+      expect(deliveries.map((delivery) => delivery.queue)).toEqual([used])
+      await rig.ack(deliveries)
+    }
+  })
+
   contract('does not let a queue that never empties starve another', async (rig) => {
     const many = Array.from({ length: 10 }, () => 'many')
     await rig.send(...many, ...many, ...many)

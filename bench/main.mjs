@@ -1,0 +1,57 @@
+/**
+ * `npm run bench [-- --smoke] [-- memory|sqlite …] [-- --json]`: messages per second and latencies, each against the raw
+ * engine in the same run. `bench/README.md` says how to read them.
+ */
+import { cpus } from 'node:os'
+
+import Table from 'cli-table3'
+
+import { benchMemory } from './memory.mjs'
+import { benchSqlite } from './sqlite.mjs'
+
+const SUITES = { memory: benchMemory, sqlite: benchSqlite }
+const SIZES = {
+  memory: { full: { tasks: 100_000, samples: 2_000 }, smoke: { tasks: 5_000, samples: 100 } },
+  sqlite: { full: { tasks: 40_000, samples: 1_000 }, smoke: { tasks: 4_000, samples: 50 } },
+}
+
+const args = process.argv.slice(2)
+const size = args.includes('--smoke') ? 'smoke' : 'full'
+const names = /** @type {(keyof typeof SUITES)[]} */ (args.filter((arg) => !arg.startsWith('--')))
+const unknown = names.filter((name) => !(name in SUITES))
+if (unknown.length > 0) {
+  console.error(`There is no bench called ${unknown.join(', ')}. Use: ${Object.keys(SUITES).join(', ')}.`)
+  process.exit(2)
+}
+
+const rows = []
+for (const name of names.length > 0 ? names : /** @type {(keyof typeof SUITES)[]} */ (Object.keys(SUITES))) {
+  process.stderr.write(`${name} …\n`)
+  rows.push(...(await SUITES[name](SIZES[name][size])))
+}
+
+if (args.includes('--json')) {
+  console.log(
+    JSON.stringify({ node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, size, rows }, null, 2),
+  )
+} else {
+  console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${size} run`)
+  const table = new Table({
+    head: ['engine', 'what', 'per second', 'p50 ms', 'p99 ms', 'against'],
+    colAligns: ['left', 'left', 'right', 'right', 'right', 'left'],
+    style: { head: [], border: [] },
+  })
+  const number = (/** @type {number | undefined} */ value, digits = 0) =>
+    value === undefined ? '' : value.toLocaleString('en-US', { maximumFractionDigits: digits })
+  for (const row of rows) {
+    table.push([
+      row.suite,
+      row.what,
+      number(row.rate),
+      number(row.p50, 3),
+      number(row.p99, 3),
+      'against' in row ? String(row.against) : '',
+    ])
+  }
+  console.log(table.toString())
+}
