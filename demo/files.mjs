@@ -111,17 +111,13 @@ export function describe(path) {
  * @returns {SourceFile[]}
  */
 export function spread(files) {
-  /** @type {Map<string, SourceFile[]>} */
-  const groups = new Map()
-  for (const file of files) {
-    const group = groups.get(file.extension)
-    if (group) group.push(file)
-    else groups.set(file.extension, [file])
-  }
+  const groups = groupBy(files, ({ extension }) => extension)
   const random = seededRandom(1)
-  const shuffled = [...groups.keys()].sort().map((extension) => shuffle(groups.get(extension) ?? [], random))
-  const longest = Math.max(0, ...shuffled.map((group) => group.length))
-  return Array.from({ length: longest }, (_, turn) => shuffled.flatMap((group) => group[turn] ?? [])).flat()
+  const sorted = [...groups].sort(([a], [b]) => (a < b ? -1 : 1))
+  return sorted
+    .flatMap(([, group]) => shuffle(group, random).map((file, turn) => ({ file, turn })))
+    .sort((a, b) => a.turn - b.turn)
+    .map(({ file }) => file)
 }
 
 /**
@@ -196,4 +192,22 @@ function seededRandom(seed) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
     return state / 2 ** 32
   }
+}
+
+/**
+ * `Map.groupBy` of newer Node versions.
+ *
+ * @template T
+ * @param {readonly T[]} items
+ * @param {(item: T) => string} keyOf
+ * @returns {Map<string, T[]>}
+ */
+export function groupBy(items, keyOf) {
+  const groups = new Map()
+  for (const item of items) {
+    const group = groups.get(keyOf(item))
+    if (group) group.push(item)
+    else groups.set(keyOf(item), [item])
+  }
+  return groups
 }

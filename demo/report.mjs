@@ -1,7 +1,7 @@
 /** What the demo shows at the end, from what happened. Knows nothing of queues, processes and terminals. */
 import Table from 'cli-table3'
 
-import { LANGUAGES } from './files.mjs'
+import { groupBy, LANGUAGES } from './files.mjs'
 
 /** @typedef {import('./files.mjs').SourceFile} SourceFile */
 /** @typedef {import('kiq').TaskResult<import('./tasks.mjs').Detection>} Result */
@@ -9,6 +9,7 @@ import { LANGUAGES } from './files.mjs'
 /**
  * @typedef {object} Outcome - What became of one file.
  * @property {SourceFile} file
+ * @property {string} taskId
  * @property {Result} result
  * @property {number} latencyMs - From `kiq()` to the result.
  * @property {number} doneAt - On the clock of `performance.now()`, as all times here.
@@ -18,9 +19,10 @@ import { LANGUAGES } from './files.mjs'
  * @typedef {object} Run
  * @property {readonly Outcome[]} outcomes
  * @property {number} seconds
- * @property {number | undefined} killedAt - When a worker process was killed, if one was.
- * @property {number | undefined} restartedAt - When another one had taken its place.
+ * @property {Kill | undefined} kill - Of a worker process, if there was one.
  */
+
+/** @typedef {{ at: number, restartedAt: number }} Kill - `restartedAt`: another process had taken its place. */
 
 /** @typedef {{ name: string, files: number, extensions: string, agreed: number, compared: number }} Row */
 
@@ -71,11 +73,14 @@ export function languageRows(outcomes) {
   const otherNames = new Set(others.map(({ language }) => language))
   return [
     [
-      ...rowPerLanguage(code.filter(({ language }) => confirmed.has(language)), programmingLanguage),
-      ...(others.length === 0 ? [] : [toRow(`${otherNames.size} other(s)`, others)]),
+      ...rowPerLanguage(
+        code.filter(({ language }) => confirmed.has(language)),
+        programmingLanguage,
+      ),
+      ...(others.length === 0 ? [] : [toRow(otherNames.size === 1 ? '1 other' : `${otherNames.size} others`, others)]),
     ],
     rowPerLanguage(prose, humanLanguage),
-    [toRow('total', answered)],
+    [{ ...toRow('total', answered), extensions: `${groupBy(answered, extensionOf).size} extensions` }],
   ]
 }
 
@@ -96,7 +101,7 @@ function rowPerLanguage(answers, nameOf) {
  * @returns {Row}
  */
 function toRow(name, answers) {
-  const counts = [...groupBy(answers, ({ extension }) => extension)].sort(([, a], [, b]) => b.length - a.length)
+  const counts = [...groupBy(answers, extensionOf)].sort(([, a], [, b]) => b.length - a.length)
   const named = counts.slice(0, MAX_EXTENSIONS).map(([extension, { length }]) => `${extension} ${length}`)
   return {
     name,
@@ -105,6 +110,11 @@ function toRow(name, answers) {
     agreed: answers.filter(agrees).length,
     compared: answers.filter(isComparable).length,
   }
+}
+
+/** @param {Answer} answer */
+function extensionOf({ extension }) {
+  return extension
 }
 
 /** @param {Answer} answer */
@@ -128,27 +138,27 @@ function humanLanguage(id) {
 }
 
 /**
- * The numbers of a run, as lines.
+ * The numbers of a run, one line each.
  *
  * @param {Run} run
  */
-export function summaryLines(run) {
-  const { outcomes, seconds, killedAt, restartedAt } = run
+export function summaryLines({ outcomes, seconds, kill }) {
   const latencies = outcomes.map(({ latencyMs }) => latencyMs)
+  const [p50, p99] = [50, 99].map((percentage) => percentile(latencies, percentage).toFixed(0))
   const { executions, retries, redelivered } = executionCounts(outcomes)
-  const recoveredAt = Math.min(...redelivered.map(({ doneAt }) => doneAt))
-  const after = (/** @type {number} */ at) => `${((at - (killedAt ?? 0)) / 1000).toFixed(2)} s`
   const lines = [
     ['tasks', `${outcomes.length} in ${seconds.toFixed(1)} s: ${(outcomes.length / seconds).toFixed(0)} per second`],
-    ['latency', `p50 ${percentile(latencies, 50).toFixed(0)} ms, p99 ${percentile(latencies, 99).toFixed(0)} ms, from kiq() to the result`],
-    ['executions', `${executions}: ${redelivered.length} redelivered after the kill, ${retries} retried after an error`],
+    ['latency', `p50 ${p50} ms, p99 ${p99} ms, from kiq() to the result`],
+    ['executions', `${executions}: ${redelivered.length} redelivered after the kill, ${retries} retried after errors`],
   ]
-  if (killedAt !== undefined) {
-    const recovered = redelivered.length === 0 ? 'nothing was running there' : `first of these tasks done ${after(recoveredAt)} after the kill`
-    const restarted = restartedAt === undefined ? '' : `, new process ready after ${after(restartedAt)}`
-    lines.push(['recovery', recovered + restarted])
+  if (kill) {
+    const recoveredAt = Math.min(...redelivered.map(({ doneAt }) => doneAt))
+    const after = (/** @type {number} */ at) => `${((at - kill.at) / 1000).toFixed(2)} s`
+    const first =
+      redelivered.length === 0 ? 'nothing was running there' : `first of these done after ${after(recoveredAt)}`
+    lines.push(['recovery', `${first}, new worker process after ${after(kill.restartedAt)}`])
   }
-  return lines.map(([label = '', text]) => `${label.padEnd(12)}${text}`)
+  return lines.map(([label = '', text = '']) => label.padEnd(12) + text)
 }
 
 /**
@@ -173,30 +183,45 @@ export function executionCounts(outcomes) {
 }
 
 /**
- * What is wrong with the stored results, as lines; none when every file has exactly one.
+ * What is wrong in the end, as lines; none when every file has exactly one result and the queues are empty.
  *
- * @param {readonly string[]} paths - Of all files.
- * @param {readonly (import('kiq').TaskResult<{ path: string }> | undefined)[]} results - Of all tasks.
+ * @param {object} stored
+ * @param {readonly SourceFile[]} stored.files - All that were sent.
+ * @param {readonly (import('kiq').TaskResult | undefined)[]} stored.results - Of all tasks.
+ * @param {readonly import('kiq/contract').QueueDepth[]} [stored.queues]
  * @returns {string[]}
  */
-export function complaints(paths, results) {
-  const failures = results.flatMap((result) => (result?.isErr ? `${result.error.name}: ${result.error.message}` : []))
-  const counts = new Map(paths.map((path) => [path, 0]))
+export function complaints({ files, results, queues = [] }) {
+  const counts = new Map(files.map(({ path }) => [path, 0]))
+  const failed = []
   const foreign = []
   for (const result of results) {
-    if (result === undefined || result.isErr) continue
-    const { path } = result.returnValue
+    if (result === undefined) continue
+    if (result.isErr) {
+      failed.push(`${result.error.name}: ${result.error.message}`)
+      continue
+    }
+    const { path } = /** @type {import('./tasks.mjs').Detection} */ (result.returnValue)
     const count = counts.get(path)
     if (count === undefined) foreign.push(path)
     else counts.set(path, count + 1)
   }
-  const withCount = (/** @type {(count: number) => boolean} */ isWanted) =>
-    [...counts].flatMap(([path, count]) => (isWanted(count) ? path : []))
+  const left = queues.filter(({ ready, delayed, running, dead }) => ready + delayed + running + dead > 0)
   return [
-    ...complaint('task(s) failed', failures),
-    ...complaint('file(s) without a result', withCount((count) => count === 0)),
-    ...complaint('file(s) with more than one result', withCount((count) => count > 1)),
-    ...complaint('result(s) of files that were not sent', foreign),
+    ...complaint('task(s) failed', failed),
+    ...complaint(
+      'file(s) have no result',
+      [...counts].flatMap(([path, count]) => (count === 0 ? path : [])),
+    ),
+    ...complaint(
+      'file(s) have more than one result',
+      [...counts].flatMap(([path, count]) => (count > 1 ? path : [])),
+    ),
+    ...complaint('result(s) belong to no file', foreign),
+    ...complaint(
+      'queue(s) are not empty',
+      left.map((depth) => JSON.stringify(depth)),
+    ),
   ]
 }
 
@@ -224,20 +249,4 @@ export function percentile(values, percentage) {
 /** @param {number} share */
 function percent(share) {
   return `${(100 * share).toFixed(1)} %`
-}
-
-/**
- * @template T
- * @param {readonly T[]} items
- * @param {(item: T) => string} keyOf
- * @returns {Map<string, T[]>}
- */
-function groupBy(items, keyOf) {
-  const groups = new Map()
-  for (const item of items) {
-    const group = groups.get(keyOf(item))
-    if (group) group.push(item)
-    else groups.set(keyOf(item), [item])
-  }
-  return groups
 }

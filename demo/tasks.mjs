@@ -70,5 +70,7 @@ function withoutCode(markdown) {
 
 /** @param {unknown} error */
 function isTransient(error) {
-  return error instanceof Error && 'code' in error && ['EAGAIN', 'EBUSY', 'EMFILE', 'ENFILE'].includes(String(error.code))
+  return (
+    error instanceof Error && 'code' in error && ['EAGAIN', 'EBUSY', 'EMFILE', 'ENFILE'].includes(String(error.code))
+  )
 }

@@ -10,9 +10,6 @@ import type {
   Progress,
   ResultBackend,
   Serializer,
-  StandardSchema,
-  SchemaInput,
-  SchemaOutput,
   TaskMessage,
   TaskResult,
   Transport,
@@ -30,10 +27,12 @@ import type { ResultCodec, WaitOptions } from './results.ts'
 import { Results } from './results.ts'
 import { Sender } from './sender.ts'
 import { SentTask } from './sent-task.ts'
+import type { DeclareTask } from './declare-task.ts'
+import { declareWith } from './declare-task.ts'
 import type { TaskDefinition, TaskOptions } from './task-definition.ts'
 import { defineTask } from './task-definition.ts'
-import type { RecordTask, Sendable, Task } from './task.ts'
-import { createSendable, createTask } from './task.ts'
+import type { Sendable } from './task.ts'
+import { createSendable } from './task.ts'
 import { randomTaskId } from './task-id.ts'
 import { TaskiqFormatter } from './taskiq-formatter.ts'
 
@@ -74,11 +73,6 @@ export interface InProcessFormats {
 export interface WorkerHooks {
   readonly onCancel: (taskId: string) => void
   readonly onLeaseLost: (deliveries: readonly Delivery[]) => void
-}
-
-/** A record declaration, without its function. */
-export interface RecordOptions extends TaskOptions {
-  readonly name: string
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -141,33 +135,15 @@ export class Broker implements Producer {
 
   // --- tasks
 
-  /** Declares a task with a schema for its one record of input; see {@link TaskOptions}. */
-  task<S extends StandardSchema, F>(
-    definition: RecordOptions & { readonly input: S; readonly run: (input: SchemaOutput<S>) => F },
-  ): RecordTask<[input: SchemaInput<S>], F>
-  /** Declares a task that takes nothing. */
-  task<F>(definition: RecordOptions & { readonly run: () => F }): RecordTask<[], F>
-  /** Declares a task that takes one record; its fields travel as keywords. */
-  task<I, F>(definition: RecordOptions & { readonly run: (input: I) => F }): RecordTask<[input: I], F>
   /**
-   * Declares a task with positional parameters. The name is what travels: keep it when the function is renamed.
+   * Declares a task; see {@link DeclareTask}.
    *
    * @throws {ConfigError} `KIQ_TASK_DUPLICATE` when the name is taken.
    */
-  task<A extends readonly unknown[], F>(
-    name: string,
-    run: (...args: A) => F,
-    options?: TaskOptions & { readonly input?: StandardSchema | undefined },
-  ): Task<A, F>
-  task(
-    first: string | (RecordOptions & { readonly input?: StandardSchema; readonly run: (...args: never[]) => unknown }),
-    run?: (...args: never[]) => unknown,
-    options: TaskOptions & { readonly input?: StandardSchema | undefined } = {},
-  ): unknown {
-    const declared = declareTask(first, run, options)
+  readonly task: DeclareTask = declareWith((declared) => {
     this.#tasks.add(declared.definition)
-    return bindTask(declared, () => this)
-  }
+    return () => this
+  })
 
   /** A task that other workers execute: it has a name and types, and no body here. */
   externalTask<A extends readonly unknown[] = readonly unknown[], R = unknown>(
@@ -435,36 +411,6 @@ export interface BrokerParts {
   readonly resultBackend: ResultBackend | undefined
   readonly formatter: Formatter
   readonly logger: Logger
-}
-
-interface DeclaredTask {
-  readonly definition: TaskDefinition
-  readonly run: (...args: never[]) => unknown
-}
-
-/** @internal Both forms of `task(…)`, for brokers and for shared tasks. */
-export function declareTask(
-  first: string | (RecordOptions & { readonly input?: StandardSchema; readonly run: (...args: never[]) => unknown }),
-  run: ((...args: never[]) => unknown) | undefined,
-  options: TaskOptions & { readonly input?: StandardSchema | undefined },
-): DeclaredTask {
-  const parts =
-    typeof first === 'string'
-      ? ({ name: first, style: 'positional', run, schema: options.input, options } as const)
-      : ({ name: first.name, style: 'record', run: first.run, schema: first.input, options: first } as const)
-  if (typeof parts.run !== 'function') {
-    throw new ConfigError(
-      'KIQ_CONFIG_INVALID',
-      `Task "${parts.name}" has no function. Pass one, or use externalTask() for tasks that run elsewhere.`,
-    )
-  }
-  return { definition: defineTask(parts), run: parts.run }
-}
-
-/** @internal */
-export function bindTask({ definition, run }: DeclaredTask, producer: () => Producer): unknown {
-  const task = createTask(definition, run as (...args: readonly unknown[]) => unknown, producer)
-  return definition.style === 'record' ? Object.assign(task, { run }) : task
 }
 
 export function cancelledError(taskId: string): ConfigError {

@@ -1,9 +1,8 @@
 import type { TaskMessage } from '../../contract/index.ts'
-import { Broker, durationMs, Worker } from '../../core/index.ts'
+import { Broker, durationMs, InProcessFormatter, inProcessResults, Worker } from '../../core/index.ts'
 import type { BrokerOptions } from '../../core/index.ts'
 import { sleep } from '../../util/abort.ts'
 import type { Duration } from '../../util/duration.ts'
-import { InProcessFormatter, inProcessResults } from './in-process.ts'
 import { MemoryResultBackend } from './result-backend.ts'
 import { MemoryTransport } from './transport.ts'
 

@@ -10,6 +10,7 @@ import { loadDriver } from './client.ts'
 import type { SqliteClient } from './client.ts'
 import { Database } from './database.ts'
 import { Purger } from './purger.ts'
+import { acquireDatabase } from './registry.ts'
 import { SqliteResultBackend } from './result-backend.ts'
 import { SqliteTransport } from './transport.ts'
 
@@ -172,8 +173,7 @@ describe('a full disk', () => {
 async function startAll(
   transport: SqliteTransport,
   backend: SqliteResultBackend,
-): Promise<{ database: SqliteClientLike; release: () => Promise<void> }> {
-  const { acquireDatabase } = await import('./registry.ts')
+): Promise<{ database: Pick<Database, 'prepare'>; release: () => Promise<void> }> {
   await transport.start({
     role: 'worker',
     workerId: 'w',
@@ -192,10 +192,7 @@ async function startAll(
   return { database, release }
 }
 
-type SqliteClientLike = Pick<Database, 'prepare'>
-
-function limitPages(database: SqliteClientLike, count: number): void {
-  // The text of a statement is compiled once; this one must run now.
+function limitPages(database: Pick<Database, 'prepare'>, count: number): void {
   database.prepare(`PRAGMA max_page_count = ${count}`).get()
 }
 

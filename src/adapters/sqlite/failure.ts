@@ -33,13 +33,19 @@ export function openFailure(path: string, error: unknown): KiqError {
           'write to: SQLite keeps two more files beside it.',
       )
     case SQLITE_READONLY:
-      return config(
-        `"${path}" cannot be written. Give this process write access to the file and to its directory, or choose ` +
-          'another `path`.',
-      )
+      return unwritable(path, error)
     default:
       return useFailure(path, error)
   }
+}
+
+export function unwritable(path: string, cause: unknown): ConfigError {
+  return new ConfigError(
+    'KIQ_CONFIG_INVALID',
+    `"${path}" cannot be written. Give this process write access to the file and to its directory, or choose another ` +
+      '`path`.',
+    { cause },
+  )
 }
 
 /** What a driver's error means for somebody who uses the open file. */

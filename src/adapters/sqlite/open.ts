@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 
@@ -6,6 +6,7 @@ import { ConfigError } from '../../contract/index.ts'
 import { whileBusy } from './busy.ts'
 import type { PatienceOptions } from './busy.ts'
 import type { SqliteClient, SqliteDriver } from './client.ts'
+import { unwritable } from './failure.ts'
 import { isCurrent, migrate } from './migrate.ts'
 
 /**
@@ -27,6 +28,7 @@ export async function openClient(
   { path, timeoutMs }: PatienceOptions,
 ): Promise<SqliteClient> {
   createDirectory(dirname(path), path)
+  assertWritable(path)
   const client = new DatabaseSync(path, { timeout: 0 })
   try {
     // Changing the journal needs an exclusive lock, so processes that open a fresh file at once collide here, whatever
@@ -56,6 +58,16 @@ function createDirectory(directory: string, path: string): void {
       `The directory of "${path}" cannot be created. Create it, or choose another \`path\`.`,
       { cause },
     )
+  }
+}
+
+/** SQLite opens such a file for reading, without a word, and would only refuse the first message. */
+function assertWritable(path: string): void {
+  try {
+    accessSync(path, constants.W_OK)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return
+    throw unwritable(path, error)
   }
 }
 

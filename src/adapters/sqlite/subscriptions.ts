@@ -7,8 +7,8 @@ import type { ResultRow, ResultStore } from './result-store.ts'
 const BATCH = 1_000
 /** Rows per look when their bodies, which may be long, come along. */
 const OWN_BATCH = 250
-/** After a look that failed: the disk may be back then. */
-const RETRY_MS = 200
+/** After a look that failed, for example for want of a lock. */
+const RETRY_MS = 50
 
 type NewRow = Pick<ResultRow, 'seq' | 'task_id'> & Partial<Pick<ResultRow, 'body'>>
 type Listener = (body: Body) => void
@@ -111,7 +111,7 @@ export class Subscriptions {
       ? this.#results.afterWithBodies(this.#lastSeq, limit)
       : this.#results.after(this.#lastSeq, limit)
     let ours = 0
-    for (const { seq, task_id: taskId, body = undefined } of rows) {
+    for (const { seq, task_id: taskId, body } of rows) {
       if (this.#listeners.has(taskId)) {
         ours += 1
         this.#deliver(taskId, body ?? this.#results.bodyOf(seq))

@@ -36,9 +36,6 @@ export const DEFAULT_LEASE_MS = 15_000
 export const DEFAULT_DEAD_LETTER_TTL_MS: number = 30 * 24 * 60 * 60 * 1000
 const MIN_LEASE_MS = 100
 
-/** Settlements per transaction: some milliseconds. */
-const SETTLE_BATCH = 1_000
-
 export interface SqliteTransportOptions extends SqliteOptions {
   /**
    * How long the deliveries of a worker stay its own after it was last heard of. Renewed five times as often, in a thread
@@ -188,6 +185,7 @@ export class SqliteTransport implements Transport {
         isReady: queues.some((queue) => messages.hasReady(queue)),
         nextReadyAt: messages.nextReadyAt(),
       }))
+      if (isOver()) break
       if (isReady || (nextReadyAt !== undefined && nextReadyAt <= Date.now())) {
         const claimed = await this.#claim(worker, queues, max)
         if (claimed.length > 0) return claimed
@@ -200,12 +198,8 @@ export class SqliteTransport implements Transport {
   async settle(settlements: readonly Settlement[]): Promise<readonly SettleOutcome[]> {
     const { database, messages, results } = this.#begun()
     const parts: SettleParts = { database, messages, results, deadLetterTtlMs: this.#deadLetterTtlMs }
-    const outcomes: SettleOutcome[] = []
-    for (let from = 0; from < settlements.length; from += SETTLE_BATCH) {
-      const batch = settlements.slice(from, from + SETTLE_BATCH)
-      outcomes.push(...(await database.write(() => settleAll(parts, batch, Date.now()))))
-      for (const { delivery } of batch) this.#held.delete(SqliteDelivery.of(delivery))
-    }
+    const outcomes = await database.write(() => settleAll(parts, settlements, Date.now()))
+    for (const { delivery } of settlements) this.#held.delete(SqliteDelivery.of(delivery))
     return outcomes
   }
 
@@ -274,11 +268,10 @@ export class SqliteTransport implements Transport {
       }
       return { claimed, requested: cancelWatch.requestsFor(claimed) }
     })
-    if (claim === undefined) {
-      await session.renew()
-      return []
-    }
-    if (this.#worker !== worker || claim.claimed.length === 0) return []
+    // After a stop: what was claimed last went back with the rest.
+    if (this.#worker !== worker) return []
+    if (claim === undefined) await session.renew()
+    if (claim === undefined || claim.claimed.length === 0) return []
     for (const delivery of claim.claimed) this.#held.add(delivery)
     cancelWatch.watch(claim.requested)
     return claim.claimed

@@ -60,14 +60,18 @@ export class WorkerSession {
     await this.#renewing
   }
 
-  /** Hands back what is still held. */
+  /** Hands back what is still held. Never fails: the end of the lease does the same. */
   async close(): Promise<void> {
     await this.#heartbeat.stop()
-    const { database, messages } = this.#parts
-    await database.write(() => {
-      messages.free(this.#id)
-      database.prepare('DELETE FROM sessions WHERE id = ?').run(this.#id)
-    })
+    const { database, messages, logger, workerId } = this.#parts
+    try {
+      await database.write(() => {
+        messages.free(this.#id)
+        database.prepare('DELETE FROM sessions WHERE id = ?').run(this.#id)
+      })
+    } catch (err) {
+      logger.warn({ err, workerId }, 'Could not hand back messages; others get them when the lease is over.')
+    }
   }
 
   /** Stops renewing and leaves everything as it is, as if the process were gone. */

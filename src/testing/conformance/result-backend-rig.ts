@@ -58,7 +58,7 @@ export class ResultRig {
     return await this.#start(await peer(this.backend))
   }
 
-  async save(text: string, taskId = this.taskId): Promise<void> {
+  async save(text: string, taskId: string = this.taskId): Promise<void> {
     await this.backend.save([{ taskId, body: text }])
   }
 

@@ -1,6 +1,9 @@
-import type { Body, FormattedMessage, Formatter, TaskMessage, TaskResult } from '../../contract/index.ts'
-import { TaskiqFormatter, decodeLabels, encodeLabels, JsonSerializer, toPlain } from '../../core/index.ts'
-import type { ResultCodec } from '../../core/index.ts'
+import type { Body, FormattedMessage, Formatter, TaskMessage, TaskResult } from '../contract/index.ts'
+import { JsonSerializer } from './json-serializer.ts'
+import { decodeLabels, encodeLabels } from './labels.ts'
+import { toPlain } from './plain.ts'
+import type { ResultCodec } from './results.ts'
+import { TaskiqFormatter } from './taskiq-formatter.ts'
 
 const ARGS = { root: 'args', code: 'KIQ_ARGUMENTS_UNSERIALIZABLE' } as const
 const KWARGS = { root: 'kwargs', code: 'KIQ_ARGUMENTS_UNSERIALIZABLE' } as const
