@@ -15,7 +15,7 @@ import { Workers } from './workers.mjs'
 const USAGE = `Usage: npm run demo [-- FOLDER] [--files N]
 
   FOLDER     where to look for files (default: node_modules)
-  --files N  how many of them (default: 1200)`
+  --files N  how many of them (default: 1000)`
 
 const DEADLINE_MS = 100_000
 
@@ -39,6 +39,7 @@ process.on('SIGTERM', () => early.abort(new Stop(143, 'Terminated.')))
 process.on('SIGHUP', () => early.abort(new Stop(129, 'The terminal is gone.')))
 // Such as `npm run demo | head -1`.
 process.stdout.on('error', () => early.abort(new Stop(1, 'Nobody reads the output.')))
+process.stderr.on('error', () => {})
 
 try {
   await main()
@@ -81,7 +82,7 @@ function readArguments() {
 
 function parse() {
   try {
-    return parseArgs({ options: { files: { type: 'string', default: '1200' } }, allowPositionals: true })
+    return parseArgs({ options: { files: { type: 'string', default: '1000' } }, allowPositionals: true })
   } catch (error) {
     throw new Stop(2, `${/** @type {Error} */ (error).message}\n\n${USAGE}`)
   }
@@ -94,14 +95,15 @@ function parse() {
 async function detectLanguages(files, directory) {
   // Read by tasks.mjs, here and in the worker processes.
   process.env.KIQ_DEMO_DB = join(directory, 'queue.db')
-  const { broker, ...tasks } = await import('./tasks.mjs')
+  const { broker, detectCode, detectProse } = await import('./tasks.mjs')
   const workers = new Workers(join(directory, 'worker.log'))
   void workers.ended.then((how) => early.abort(new Error(`The workers ended too early: ${how}.`)))
   try {
     await broker.startup()
     await workers.ready(early.signal)
-    const run = await runTasks(files, tasks, workers, early.signal)
-    await workers.stop()
+    const run = await runTasks(files, { detectCode, detectProse }, workers, early.signal)
+    const end = await workers.stop()
+    if (end !== 'exit code 0') throw new Error(`The workers did not stop well: ${end}.`)
     console.log(`\n${languageTable(run.outcomes)}\n\n${summaryLines(run).join('\n')}`)
 
     // Once more from the file, now that nothing is running any more.
@@ -110,7 +112,8 @@ async function detectLanguages(files, directory) {
     if (wrong.length > 0) throw new Stop(1, wrong.join('\n'))
     console.log(`results     ${results.length}: exactly one for each file, and nothing is left in the queue`)
   } catch (error) {
-    if (!(error instanceof Stop)) console.error(`\nThe last lines of the workers' log:\n${workers.lastLines}\n`)
+    const isFailure = !(error instanceof Stop) || error.exitCode === 1
+    if (isFailure) console.error(`\nThe last lines of the workers' log:\n${workers.lastLines}`)
     throw error
   } finally {
     await workers.stop()

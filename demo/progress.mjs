@@ -36,7 +36,11 @@ function showBar(total) {
   return {
     update: (done, { rate, pids }) => bar.update(done, { rate: rate.toFixed(0), pids: pids.join(' ') }),
     note: (text) => bars.log(`${text}\n`),
-    stop: () => bars.stop(),
+    stop: () => {
+      // Shows notes that are still waiting; `stop` alone drops them.
+      bars.update()
+      bars.stop()
+    },
   }
 }
 

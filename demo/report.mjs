@@ -52,7 +52,10 @@ export function languageTable(outcomes) {
       table.push([name, files, extensions, agreement])
     }
   }
-  return table.toString()
+  const left = answersOf(outcomes).filter((answer) => answer.kind === 'code' && !isComparable(answer))
+  const extensions = [...groupBy(left, extensionOf).keys()].sort().join(' ')
+  const note = left.length === 0 ? '' : `\nNot compared, being unknown to the model: ${extensions}`
+  return table.toString() + note
 }
 
 /**
@@ -63,9 +66,7 @@ export function languageTable(outcomes) {
  * @returns {Row[][]}
  */
 export function languageRows(outcomes) {
-  const answered = outcomes.flatMap(({ file, result }) =>
-    result.isErr ? [] : { ...file, language: result.returnValue.language },
-  )
+  const answered = answersOf(outcomes)
   const code = answered.filter(({ kind }) => kind === 'code')
   const prose = answered.filter(({ kind }) => kind === 'prose')
   const confirmed = new Set(code.filter(agrees).map(({ language }) => language))
@@ -77,11 +78,20 @@ export function languageRows(outcomes) {
         code.filter(({ language }) => confirmed.has(language)),
         programmingLanguage,
       ),
-      ...(others.length === 0 ? [] : [toRow(otherNames.size === 1 ? '1 other' : `${otherNames.size} others`, others)]),
+      ...(others.length === 0 ? [] : [toRow(counted(otherNames.size, 'other'), others)]),
     ],
     rowPerLanguage(prose, humanLanguage),
-    [{ ...toRow('total', answered), extensions: `${groupBy(answered, extensionOf).size} extensions` }],
+    [{ ...toRow('total', answered), extensions: counted(groupBy(answered, extensionOf).size, 'extension') }],
   ]
+}
+
+/** @typedef {SourceFile & { language: string }} Answer */
+
+/** @param {readonly Outcome[]} outcomes */
+function answersOf(outcomes) {
+  return outcomes.flatMap(({ file, result }) =>
+    result.isErr ? [] : { ...file, language: result.returnValue.language },
+  )
 }
 
 /**
@@ -92,8 +102,6 @@ function rowPerLanguage(answers, nameOf) {
   const groups = groupBy(answers, ({ language }) => language)
   return [...groups].map(([id, group]) => toRow(nameOf(id), group)).sort((a, b) => b.files - a.files)
 }
-
-/** @typedef {SourceFile & { language: string }} Answer */
 
 /**
  * @param {string} name
@@ -146,17 +154,18 @@ export function summaryLines({ outcomes, seconds, kill }) {
   const latencies = outcomes.map(({ latencyMs }) => latencyMs)
   const [p50, p99] = [50, 99].map((percentage) => percentile(latencies, percentage).toFixed(0))
   const { executions, retries, redelivered } = executionCounts(outcomes)
+  const redeliveries = kill ? `${redelivered.length} redelivered after the kill, ` : ''
   const lines = [
     ['tasks', `${outcomes.length} in ${seconds.toFixed(1)} s: ${(outcomes.length / seconds).toFixed(0)} per second`],
     ['latency', `p50 ${p50} ms, p99 ${p99} ms, from kiq() to the result`],
-    ['executions', `${executions}: ${redelivered.length} redelivered after the kill, ${retries} retried after errors`],
+    ['executions', `${executions}: ${redeliveries}${retries} retried after errors`],
   ]
   if (kill) {
     const recoveredAt = Math.min(...redelivered.map(({ doneAt }) => doneAt))
     const after = (/** @type {number} */ at) => `${((at - kill.at) / 1000).toFixed(2)} s`
     const first =
-      redelivered.length === 0 ? 'nothing was running there' : `first of these done after ${after(recoveredAt)}`
-    lines.push(['recovery', `${first}, new worker process after ${after(kill.restartedAt)}`])
+      redelivered.length === 0 ? 'nothing was running there' : `first redelivered result after ${after(recoveredAt)}`
+    lines.push(['recovery', `${first}, new process after ${after(kill.restartedAt)}`])
   }
   return lines.map(([label = '', text = '']) => label.padEnd(12) + text)
 }
@@ -244,6 +253,14 @@ function complaint(what, items) {
 export function percentile(values, percentage) {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.max(0, Math.ceil((sorted.length * percentage) / 100) - 1)] ?? 0
+}
+
+/**
+ * @param {number} count
+ * @param {string} noun
+ */
+function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
 /** @param {number} share */

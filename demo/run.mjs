@@ -26,14 +26,14 @@ export async function runTasks(files, { detectCode, detectProse }, workers, sign
   const outcomes = []
   /** @type {Set<Sent>} */
   const inFlight = new Set()
-  setMaxListeners(0, signal)
   const progress = showProgress(files.length)
   const startedAt = performance.now()
-  const seconds = () => (performance.now() - startedAt) / 1000
   const killAt = files.length < MIN_FILES_TO_KILL ? undefined : Math.ceil(files.length / 2)
   /** @type {import('./report.mjs').Kill | undefined} */
   let kill
-  let lastedSeconds = 0
+  let seconds = 0
+  // Every waiter listens to it.
+  setMaxListeners(0, signal)
 
   const detect = async (/** @type {SourceFile} */ file) => {
     const task = file.kind === 'code' ? detectCode : detectProse
@@ -44,12 +44,13 @@ export async function runTasks(files, { detectCode, detectProse }, workers, sign
     inFlight.delete(sent)
     const doneAt = performance.now()
     outcomes.push({ file, taskId: sent.taskId, result, latencyMs: doneAt - sentAt, doneAt })
-    lastedSeconds = seconds()
-    progress.update(outcomes.length, { rate: outcomes.length / lastedSeconds, pids: workers.pids })
+    seconds = (doneAt - startedAt) / 1000
+    progress.update(outcomes.length, { rate: outcomes.length / seconds, pids: workers.pids })
     // The other lanes go on meanwhile.
     if (outcomes.length === killAt) kill = await killWorker(workers, inFlight, progress, signal)
   }
 
+  if (killAt === undefined) progress.note(`Fewer than ${MIN_FILES_TO_KILL} files: no worker is killed this time.`)
   // Lanes that take from one iterator: each sends its next file when it has the result of the last.
   const left = files.values()
   const lane = async () => {
@@ -60,7 +61,7 @@ export async function runTasks(files, { detectCode, detectProse }, workers, sign
   } finally {
     progress.stop()
   }
-  return { outcomes, seconds: lastedSeconds, kill }
+  return { outcomes, seconds, kill }
 }
 
 /**

@@ -64,13 +64,14 @@ export class Workers {
     this.#polling = setInterval(() => void this.#look(), POLL_MS)
   }
 
-  /** Stops gracefully and waits for the end; harmless when ended already. */
+  /** Stops gracefully and waits for the end; harmless when ended already. Returns how it ended. */
   async stop() {
     clearInterval(this.#polling)
     this.#child.kill('SIGTERM')
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS)
-    await this.ended
+    const end = await this.ended
     clearTimeout(timer)
+    return end
   }
 
   get lastLines() {

@@ -30,13 +30,28 @@ export async function createBroker(url: string, options: BrokerOptions = {}): Pr
     )
   }
   const queueName = parsed.searchParams.get('queue') ?? options.queueName
+  if (queueName === '') {
+    throw new ConfigError('KIQ_CONFIG_INVALID', `${url} has an empty queue. Name one, or leave \`?queue=\` out.`)
+  }
   return await create(parsed, { ...options, queueName })
 }
 
 function filePath(url: URL): string {
-  const path = decodeURIComponent(url.pathname)
-  if (path === '' || path === '/') {
-    throw new ConfigError('KIQ_CONFIG_INVALID', `${url.href} names no file. Use for example sqlite:./kiq.db.`)
+  if (url.host !== '') {
+    throw new ConfigError(
+      'KIQ_CONFIG_INVALID',
+      `${url.href} has "${url.host}" where a host stands. Write sqlite:${url.host}${url.pathname} for a path relative ` +
+        'to the working directory, or three slashes for an absolute one.',
+    )
   }
-  return path
+  let path: string
+  try {
+    path = decodeURIComponent(url.pathname)
+  } catch (error) {
+    throw new ConfigError('KIQ_CONFIG_INVALID', `${url.href} cannot be decoded. Write a percent sign as %25.`, {
+      cause: error,
+    })
+  }
+  if (path !== '' && path !== '/') return path
+  throw new ConfigError('KIQ_CONFIG_INVALID', `${url.href} names no file. Use for example sqlite:./kiq.db.`)
 }

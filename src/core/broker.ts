@@ -73,6 +73,8 @@ export interface InProcessFormats {
 export interface WorkerHooks {
   readonly onCancel: (taskId: string) => void
   readonly onLeaseLost: (deliveries: readonly Delivery[]) => void
+  /** A task was declared after the start: it may have a queue of its own. */
+  readonly onTask: () => void
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -102,7 +104,10 @@ export class Broker implements Producer {
   #logger: Logger
   #nextId: () => string = randomTaskId
   #role: 'stopped' | 'client' | 'worker' = 'stopped'
-  #hooks: WorkerHooks | undefined
+  /** Of the workers of this process. */
+  readonly #hooks = new Set<WorkerHooks>()
+  /** The last start or stop, under way or done. */
+  #changing: Promise<unknown> = Promise.resolve()
   #stopHandlers: (() => unknown)[] = []
   #stopMiddlewares: (() => unknown)[] = []
   #stopEngines: (() => unknown)[] = []
@@ -142,6 +147,7 @@ export class Broker implements Producer {
    */
   readonly task: DeclareTask = declareWith((declared) => {
     this.#tasks.add(declared.definition)
+    for (const hooks of this.#hooks) hooks.onTask()
     return () => this
   })
 
@@ -233,36 +239,59 @@ export class Broker implements Producer {
    * had started when a step fails is stopped again.
    */
   async startup(): Promise<void> {
-    if (this.#role === 'stopped') await this.#start('client', ['clientStartup'])
+    await this.#once(async () => {
+      if (this.#role === 'stopped') await this.#start('client', ['clientStartup'])
+    })
   }
 
   /**
-   * Ends what {@link Broker.startup} began: waits for sends under way, then runs the event handlers, middlewares (last
-   * first), transport and result backend. Harmless when stopped already. Every step runs, also after one that failed;
+   * Ends what {@link Broker.startup} began: waits for sends under way, then runs the event handlers, middlewares,
+   * transport and result backend. Harmless when stopped already. Every step runs, also after one that failed;
    * the first error is thrown at the end.
    */
   async shutdown(): Promise<void> {
-    if (this.#role === 'stopped') return
-    await this.#sender.drained()
-    const errors = await this.#undo()
-    if (errors.length > 0) throw errors[0]
+    await this.#once(async () => {
+      if (this.#role === 'stopped') return
+      await this.#sender.drained()
+      const errors = await this.#undo()
+      if (errors.length > 0) throw errors[0]
+    })
+  }
+
+  /** Starts and stops one after the other, whoever asks for them at the same time. */
+  async #once(change: () => Promise<void>): Promise<void> {
+    const before = this.#changing
+    const current = before.then(change)
+    this.#changing = current.catch(() => undefined)
+    await current
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown()
   }
 
-  /** @internal Connects for executing; a broker that was started as client becomes a worker. */
-  async startupWorker(hooks: WorkerHooks, events: readonly BrokerEvent[] = ['workerStartup']): Promise<void> {
-    this.#hooks = hooks
-    if (this.#role === 'worker') return
-    if (this.#role === 'stopped') {
-      await this.#start('worker', events)
-      return
+  /**
+   * @internal Connects for executing; a broker that was started as client becomes a worker.
+   *
+   * @returns Ends the calls to `hooks`; the broker stays started.
+   */
+  async startupWorker(hooks: WorkerHooks, events: readonly BrokerEvent[] = ['workerStartup']): Promise<() => void> {
+    this.#hooks.add(hooks)
+    try {
+      await this.#once(async () => {
+        if (this.#role === 'stopped') {
+          await this.#start('worker', events)
+        } else if (this.#role === 'client') {
+          await this.#runHandlers(events)
+          await this.#startTransport('worker')
+          this.#role = 'worker'
+        }
+      })
+    } catch (error) {
+      this.#hooks.delete(hooks)
+      throw error
     }
-    this.#role = 'worker'
-    await this.#runHandlers(events)
-    await this.#startTransport('worker')
+    return () => this.#hooks.delete(hooks)
   }
 
   /** @internal In a thread or process for isolated tasks: worker handlers, and a connection for sending. */
@@ -277,7 +306,7 @@ export class Broker implements Producer {
       await this.#runHandlers(events)
       for (const middleware of this.#middlewares.all) {
         await middleware.startup?.()
-        this.#stopMiddlewares.unshift(() => middleware.shutdown?.())
+        this.#stopMiddlewares.push(() => middleware.shutdown?.())
       }
       const backend = this.#resultBackend
       if (backend) {
@@ -297,7 +326,7 @@ export class Broker implements Producer {
   async #undo(): Promise<unknown[]> {
     const last = await runAll([...this.#stopHandlers.splice(0), ...this.#stopMiddlewares.splice(0)])
     this.#role = 'stopped'
-    this.#hooks = undefined
+    this.#hooks.clear()
     this.#results.close()
     return [...last, ...(await runAll(this.#stopEngines.splice(0)))]
   }
@@ -318,8 +347,12 @@ export class Broker implements Producer {
       workerId: this.workerId,
       logger: this.#logger,
       defaultQueue: this.defaultQueue,
-      onCancel: (taskId) => this.#hooks?.onCancel(taskId),
-      onLeaseLost: (deliveries) => this.#hooks?.onLeaseLost(deliveries),
+      onCancel: (taskId) => {
+        for (const hooks of this.#hooks) hooks.onCancel(taskId)
+      },
+      onLeaseLost: (deliveries) => {
+        for (const hooks of this.#hooks) hooks.onLeaseLost(deliveries)
+      },
     })
   }
 

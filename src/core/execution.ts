@@ -1,5 +1,5 @@
-import type { KiqError } from '../contract/index.ts'
-import type { Delivery, Labels, Logger, Progress, TaskMessage } from '../contract/index.ts'
+import { KiqError } from '../contract/index.ts'
+import type { Delivery, Labels, Logger, Progress, SettleOutcome, TaskMessage } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
 import type { ProgressTracker, TaskContext } from './context.ts'
 import { withFields } from './default-logger.ts'
@@ -19,8 +19,7 @@ export interface ExecutionParts {
   readonly state: State
   readonly logger: Logger
   readonly results: Results
-  /** Settles the delivery as done; resolves to false when the lease was lost. */
-  readonly ack: (delivery: Delivery) => Promise<void>
+  readonly ack: (delivery: Delivery) => Promise<SettleOutcome>
 }
 
 export interface ExecutionFacts {
@@ -36,11 +35,14 @@ export interface ExecutionFacts {
  */
 export class Execution implements TaskContext {
   readonly definition: TaskDefinition
-  readonly message: TaskMessage
+  /** `preExecute` hooks may replace it before the task runs. */
+  message: TaskMessage
   readonly delivery: Delivery
   /** On the clock of `performance.now()`. */
   readonly startedAt: number
   isAcked = false
+  /** The lease was gone when it was to be acknowledged: nothing that follows counts. */
+  isStale = false
 
   readonly #parts: ExecutionParts
   #controller: AbortController | undefined
@@ -97,7 +99,9 @@ export class Execution implements TaskContext {
   async ack(): Promise<void> {
     if (this.isAcked) return
     this.isAcked = true
-    await this.#parts.ack(this.delivery)
+    if ((await this.#parts.ack(this.delivery)) === 'settled') return
+    this.isStale = true
+    this.abort(leaseLostError(this.taskId))
   }
 
   requeue(options?: { readonly delay?: Duration | undefined }): never {
@@ -134,6 +138,14 @@ export class Execution implements TaskContext {
     this.#listener = listener
     if (this.#abortedBy) listener.aborted(this.#abortedBy)
   }
+}
+
+export function leaseLostError(taskId: string): KiqError {
+  return new KiqError(
+    'KIQ_LEASE_LOST',
+    `The lease of task ${taskId} went to another worker, because this process did not renew it in time (was it ` +
+      'paused?). What it does from now on does not count.',
+  )
 }
 
 function trackProgress(taskId: string, results: Results): ProgressTracker {

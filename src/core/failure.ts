@@ -19,20 +19,50 @@ export function toFailure(thrown: unknown): Failure {
 function describe(thrown: unknown, seen: Set<unknown>): Failure {
   seen.add(thrown)
   if (!(thrown instanceof Error)) return describeValue(thrown)
-  const message = cut(textOf(thrown.message))
-  const name = cut(textOf(thrown.name || thrown.constructor.name || 'Error'))
-  const code = (thrown as { readonly code?: unknown }).code
-  const { cause } = thrown
+  const message = cut(field(thrown, 'message') ?? '')
+  const name = cut(nameOf(thrown))
+  const code = field(thrown, 'code')
+  const stack = field(thrown, 'stack')
+  const cause = causeOf(thrown)
   return {
     name,
     message,
     args: message === '' ? [] : [message],
     module: BUILTINS.has(name) || name === 'Error' ? 'builtins' : 'javascript',
-    ...(typeof code === 'string' ? { code } : {}),
-    ...(typeof thrown.stack === 'string' ? { stack: cut(thrown.stack) } : {}),
+    ...(code === undefined ? {} : { code }),
+    ...(stack === undefined ? {} : { stack: cut(stack) }),
     ...(cause === undefined || cause === null || seen.has(cause) || seen.size >= MAX_CAUSES
       ? {}
       : { cause: describe(cause, seen) }),
+  }
+}
+
+/** A class that sets no name of its own inherits one, which says less than its own. */
+function nameOf(error: Error): string {
+  const own = Object.hasOwn(error, 'name') || Object.hasOwn(Object.getPrototypeOf(error) as object, 'name')
+  const name = own ? field(error, 'name') : error.constructor.name
+  return name === undefined || name === '' ? 'Error' : name
+}
+
+/** A field as text. Errors come from anywhere: theirs may be of other types, and getters may throw. */
+function field(error: Error, name: 'message' | 'name' | 'code' | 'stack'): string | undefined {
+  try {
+    const value = (error as unknown as Readonly<Record<string, unknown>>)[name]
+    if (value === undefined || value === null) return undefined
+    // Numbers and objects are Python's or a library's idea of a code; only text is one of ours.
+    if (name === 'code' || name === 'stack') return typeof value === 'string' ? value : undefined
+    // eslint-disable-next-line @typescript-eslint/no-base-to-string -- what `${error}` would show
+    return String(value)
+  } catch {
+    return undefined
+  }
+}
+
+function causeOf(error: Error): unknown {
+  try {
+    return error.cause
+  } catch {
+    return undefined
   }
 }
 
@@ -41,7 +71,7 @@ function describeValue(thrown: unknown): Failure {
   try {
     plain = toPlain(thrown, { root: 'thrown value', code: 'KIQ_RESULT_UNSERIALIZABLE' })
   } catch {
-    plain = String(thrown)
+    plain = show(thrown)
   }
   return { name: 'Error', message: cut(argText(plain)), args: [plain], module: 'builtins' }
 }
@@ -101,11 +131,6 @@ function argText(value: unknown): string {
   const json = JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) as
     string | undefined
   return json ?? 'null'
-}
-
-/** An error's fields are text by type only. */
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : show(value)
 }
 
 function cut(text: string): string {

@@ -71,6 +71,11 @@ export const inProcessResults: ResultCodec = {
   },
 }
 
+/** Spreading copies them; JSON does not know them. */
+function dropSymbols(fields: Record<PropertyKey, unknown>): void {
+  for (const symbol of Object.getOwnPropertySymbols(fields)) Reflect.deleteProperty(fields, symbol)
+}
+
 /** Values are plain already: trees of arrays and plain objects. */
 function copyPlain(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
@@ -83,6 +88,7 @@ function copyPlain(value: unknown): unknown {
     return items
   }
   const fields: Record<string, unknown> = { ...value }
+  if (Object.getOwnPropertySymbols(fields).length > 0) dropSymbols(fields)
   // Only own keys: the copy has no other enumerable ones. `Object.keys` would make an array per message.
   for (const key in fields) {
     const item = fields[key]

@@ -5,33 +5,37 @@ import type { Body, Serializer } from '../contract/index.ts'
 // Stands before the digits of a bigint inside a JSON string. Random per process, so that no text from outside can
 // pretend to be one.
 const MARK = `\u0001${randomUUID()}:`
-const MARKED = new RegExp(`"${JSON.stringify(MARK).slice(1, -1).replaceAll('\\', '\\\\')}(-?\\d+)"`, 'g')
+const MARKED = new RegExp(`"${JSON.stringify(MARK).slice(1, -1).replaceAll('\\', '\\\\')}([-+.e\\d]+)"`, 'g')
 
 const TOKENS = /"(?:[^"\\]+|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+
+// Only a run of 16 digits can be an integer beyond 2^53 - 1; nearly all messages have none.
+const LONG_RUN = /\d{16}/
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * JSON as Taskiq's default serializer reads it. Integers beyond 2^53 - 1 are read as `bigint`, and bigints are written
- * as plain digits, as Python does: none is rounded.
+ * as plain digits, as Python writes its integers: none is rounded. Numbers beyond 2^53 - 1 are written with an exponent,
+ * as the floats they are.
  */
 export class JsonSerializer implements Serializer {
   readonly name = 'json'
 
   dumpb(value: unknown): Body {
     try {
-      return JSON.stringify(value)
+      const text = JSON.stringify(value)
+      if (!LONG_RUN.test(text)) return text
     } catch (error) {
       if (!(error instanceof TypeError) || !error.message.includes('BigInt')) throw error
-      return JSON.stringify(value, mark).replace(MARKED, '$1')
     }
+    return JSON.stringify(value, mark).replace(MARKED, '$1')
   }
 
   loadb(body: Body): unknown {
     const text = typeof body === 'string' ? body : decoder.decode(body)
     const value: unknown = JSON.parse(text)
-    // Only a run of 16 digits can be an integer beyond 2^53 - 1; nearly all messages end here.
-    if (!/\d{16}/.test(text)) return value
+    if (!LONG_RUN.test(text)) return value
     const marked = text.replace(TOKENS, (token) => (isUnsafeInteger(token) ? JSON.stringify(MARK + token) : token))
     return marked === text ? value : JSON.parse(marked, unmark)
   }
@@ -42,7 +46,8 @@ function isUnsafeInteger(token: string): boolean {
 }
 
 function mark(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? MARK + value.toString() : value
+  if (typeof value === 'bigint') return MARK + value.toString()
+  return typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER ? MARK + value.toExponential() : value
 }
 
 function unmark(_key: string, value: unknown): unknown {

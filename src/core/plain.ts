@@ -122,6 +122,9 @@ function reduceInstance(value: object, target: PlainTarget, path: string, ancest
   if ('toJSON' in value && typeof value.toJSON === 'function') {
     return reduce((value.toJSON as () => unknown)(), target, `${path}.toJSON()`, ancestors)
   }
+  if (value instanceof Number || value instanceof String || value instanceof Boolean) {
+    return reduce(value.valueOf(), target, path, ancestors)
+  }
   if (isOpaque(value)) {
     const name = value.constructor.name
     throw refuse(target, path, `is a ${name}, whose contents JSON would lose`, 'Convert it to plain data first.')

@@ -9,6 +9,7 @@ import type {
   TaskMessage,
   TaskResult,
 } from '../contract/index.ts'
+import { messageOf } from '../util/show.ts'
 import type { Broker, BrokerParts } from './broker.ts'
 import { Execution } from './execution.ts'
 import type { ExecutionParts } from './execution.ts'
@@ -70,7 +71,7 @@ export class Receiver {
       state: parts.broker.state,
       logger: this.#core.logger,
       results: this.#core.results,
-      ack: async (delivery) => void (await this.#settle({ kind: 'ack', delivery })),
+      ack: async (delivery) => await this.#settle({ kind: 'ack', delivery }),
     }
   }
 
@@ -110,54 +111,52 @@ export class Receiver {
     const startedAt = performance.now()
     const simple = this.#core.middlewares.with('preExecute').length === 0
     const ackType = definition.ackType ?? this.#parts.ackType
+    const execution = new Execution({ definition, message: received, delivery, startedAt }, this.#execution)
+    this.#parts.onStart(execution)
     if (simple && ackType !== 'when_received' && received.labels['ack_type'] === undefined) {
-      this.#run(this.#newExecution(definition, received, delivery, startedAt), ackType)
+      this.#run(execution, ackType)
       return
     }
-    const { onDone } = this.#parts
-    this.#prepare(definition, delivery, received, startedAt).then(
-      (prepared) => {
-        if (prepared === undefined) onDone(delivery, undefined)
-        else if (prepared.thrown) this.#after(prepared.execution, prepared.ackType, prepared.thrown, undefined)
-        else this.#run(prepared.execution, prepared.ackType)
+    this.#prepare(execution).then(
+      ({ ackType: chosen, thrown }) => {
+        if (execution.isStale) this.#drop(execution)
+        else if (thrown) this.#end(execution, chosen, thrown, undefined)
+        else this.#run(execution, chosen)
       },
-      (error: unknown) => onDone(delivery, error),
+      (error: unknown) => {
+        this.#parts.onEnd(execution)
+        this.#parts.onDone(delivery, error)
+      },
     )
   }
 
-  /** What comes before the task when it needs waiting for. @returns `undefined` when the message is not ours any more. */
-  async #prepare(
-    definition: TaskDefinition,
-    delivery: Delivery,
-    received: TaskMessage,
-    startedAt: number,
-  ): Promise<Prepared | undefined> {
-    let message = received
+  /** What comes before the task when it needs waiting for. */
+  async #prepare(execution: Execution): Promise<Prepared> {
     let ackType = this.#parts.ackType
     try {
-      message = await this.#core.middlewares.preExecute(received)
-      ackType = this.#ackType(definition, message)
+      execution.message = await this.#core.middlewares.preExecute(execution.message)
+      ackType = this.#ackType(execution.definition, execution.message)
     } catch (error) {
-      return { execution: this.#newExecution(definition, message, delivery, startedAt), ackType, thrown: { error } }
+      return { ackType, thrown: { error } }
     }
-    const execution = this.#newExecution(definition, message, delivery, startedAt)
-    if (ackType === 'when_received') {
-      if ((await this.#settle({ kind: 'ack', delivery })) === 'stale') return undefined
-      execution.isAcked = true
-    }
-    return { execution, ackType }
-  }
-
-  #newExecution(definition: TaskDefinition, message: TaskMessage, delivery: Delivery, startedAt: number): Execution {
-    return new Execution({ definition, message, delivery, startedAt }, this.#execution)
+    if (ackType === 'when_received') await execution.ack()
+    return { ackType, thrown: undefined }
   }
 
   #run(execution: Execution, ackType: AckType): void {
-    this.#parts.onStart(execution)
-    this.#parts.runTask(execution, (thrown, value) => {
-      this.#parts.onEnd(execution)
-      this.#after(execution, ackType, thrown, value)
-    })
+    this.#parts.runTask(execution, (thrown, value) => this.#end(execution, ackType, thrown, value))
+  }
+
+  /** The message went to another worker: whatever happened here does not count. */
+  #drop(execution: Execution): void {
+    this.#parts.onEnd(execution)
+    this.#parts.onDone(execution.delivery, undefined)
+  }
+
+  #end(execution: Execution, ackType: AckType, thrown: Thrown | undefined, value: unknown): void {
+    this.#parts.onEnd(execution)
+    if (execution.isStale) this.#parts.onDone(execution.delivery, undefined)
+    else this.#after(execution, ackType, thrown, value)
   }
 
   #after(execution: Execution, ackType: AckType, thrown: Thrown | undefined, value: unknown): void {
@@ -258,6 +257,10 @@ export class Receiver {
   /** Stores and settles; then tells the hooks. */
   #finish(execution: Execution, result: TaskResult, keeping: 'stored' | 'dropped', verdict: Verdict): void {
     const { settler, onDone } = this.#parts
+    if (execution.isStale) {
+      onDone(execution.delivery, undefined)
+      return
+    }
     const keeps = keeping === 'stored' && this.#core.resultBackend !== undefined
     const { message, delivery } = execution
     if (verdict.kind !== 'done' || execution.isAcked || (keeps && !settler.joined)) {
@@ -265,9 +268,9 @@ export class Receiver {
       return
     }
     const record = keeps ? this.#record(execution, result) : undefined
-    settler.push({ kind: 'ack', delivery, result: record?.stored }, (error, settled) => {
-      if (error !== undefined) {
-        onDone(delivery, error)
+    settler.push({ kind: 'ack', delivery, result: record?.stored }, (failure, settled) => {
+      if (failure) {
+        onDone(delivery, failure.reason)
         return
       }
       if (settled === 'stale') this.#warnStale({ kind: 'ack', delivery })
@@ -323,31 +326,55 @@ export class Receiver {
     execution: Execution,
     verdict: Verdict,
     settlement: Settlement,
-    record: Parameters<Settler['save']>[0] | undefined,
+    record: ResultRecord | undefined,
   ): Promise<void> {
-    if (settlement.kind === 'replace') await this.#parts.broker.transport.send([settlement.message])
+    // The failure first: the next attempt may end, and store its result, before this line is done.
+    if (record) await this.#parts.settler.save(record)
+    if (settlement.kind === 'replace') await this.#parts.settler.send(settlement.message)
     if (verdict.kind === 'dead') {
       execution.log.warn({ reason: verdict.reason }, 'A task was rejected after it was acknowledged: no dead letter.')
     }
-    if (record) await this.#parts.settler.save(record)
   }
 
   /** The result as bytes; one that cannot be stored becomes a failure that can. */
-  #record(
-    { definition, message }: Execution,
-    result: TaskResult,
-  ): { readonly stored: ResultRecord; readonly result: TaskResult } {
-    const { results } = this.#core
-    try {
-      return { stored: results.encode(message.taskId, result, definition.resultTtlMs), result }
-    } catch (error) {
-      const { executionTime } = result
-      const failed: TaskResult = { isErr: true, error: toFailure(error), executionTime, labels: {} }
+  #record({ definition, message }: Execution, result: TaskResult): StoredResult | undefined {
+    const { taskId, taskName } = message
+    const stored = this.#encode(taskId, result, definition.resultTtlMs)
+    if (stored instanceof Error) {
       this.#core.logger.error(
-        { err: error, taskId: message.taskId, taskName: message.taskName },
+        { err: stored, taskId, taskName },
         'The result cannot be serialized; a failure that says so is stored instead.',
       )
-      return { stored: results.encode(message.taskId, failed, definition.resultTtlMs), result: failed }
+      return this.#failureRecord(taskId, stored, { ...result, labels: {} }, definition.resultTtlMs)
+    }
+    return { stored, result }
+  }
+
+  /** A failure that can be stored, as long as anything can. */
+  #failureRecord(taskId: string, error: unknown, facts: Facts, ttlMs?: number): StoredResult | undefined {
+    const { executionTime, labels } = facts
+    const result: TaskResult = { isErr: true, error: toFailure(error), executionTime, labels }
+    const stored = this.#encode(taskId, result, ttlMs)
+    if (!(stored instanceof Error)) return { stored, result }
+    // Its labels or its arguments do not fit the serializer.
+    const { name, message, code } = result.error
+    const bare: TaskResult = {
+      isErr: true,
+      error: { name, message, args: [message], ...(code === undefined ? {} : { code }) },
+      executionTime,
+      labels: {},
+    }
+    const storedBare = this.#encode(taskId, bare, ttlMs)
+    if (!(storedBare instanceof Error)) return { stored: storedBare, result: bare }
+    this.#core.logger.error({ err: storedBare, taskId }, 'Not even a failure can be serialized; no result is stored.')
+    return undefined
+  }
+
+  #encode(taskId: string, result: TaskResult, ttlMs: number | undefined): ResultRecord | Error {
+    try {
+      return this.#core.results.encode(taskId, result, ttlMs)
+    } catch (error) {
+      return error instanceof Error ? error : new Error(messageOf(error))
     }
   }
 
@@ -358,13 +385,14 @@ export class Receiver {
     message: TaskMessage | undefined,
     error: unknown,
   ): Promise<void> {
-    const { resultBackend, results, logger } = this.#core
+    const { resultBackend, logger } = this.#core
     const failure = toFailure(error)
     const reason = failure.message
     const taskName = message?.taskName
     logger.error({ taskId, taskName, queue: delivery.queue, attempt: delivery.attempt }, `Dead letter: ${reason}`)
-    const failed: TaskResult = { isErr: true, error: failure, executionTime: 0, labels: message?.labels ?? {} }
-    const result = taskId === undefined || resultBackend === undefined ? undefined : results.encode(taskId, failed)
+    const facts = { executionTime: 0, labels: message?.labels ?? {} }
+    const keeps = taskId !== undefined && resultBackend !== undefined
+    const result = keeps ? this.#failureRecord(taskId, error, facts)?.stored : undefined
     const joined = this.#parts.settler.joined
     if (result && !joined) await this.#parts.settler.save(result)
     await this.#settle({ kind: 'dead', delivery, reason, taskName, result: joined ? result : undefined })
@@ -415,9 +443,13 @@ interface Ended {
 }
 
 interface Prepared {
-  readonly execution: Execution
   readonly ackType: AckType
-  readonly thrown?: Thrown | undefined
+  readonly thrown: Thrown | undefined
+}
+
+interface StoredResult {
+  readonly stored: ResultRecord
+  readonly result: TaskResult
 }
 
 interface Facts {

@@ -88,15 +88,17 @@ export class Results {
       )
     }
     return new Promise((resolve, reject) => {
-      const wait: Wait = { taskId, end: nothing, deadline: 0, reject, unsubscribe: nothing }
-      wait.unsubscribe = (backend.subscribe as NonNullable<ResultBackend['subscribe']>)(taskId, (body) => {
+      const wait: Wait = { taskId, end: nothing, deadline: 0, resolve: nothing, reject, unsubscribe: nothing }
+      wait.resolve = (body) => {
         wait.end(wait)
+        wait.unsubscribe()
         try {
           resolve(map(this.#decode(body, taskId)))
         } catch (error) {
           reject(error)
         }
-      })
+      }
+      wait.unsubscribe = (backend.subscribe as NonNullable<ResultBackend['subscribe']>)(taskId, wait.resolve)
       if (timeoutMs === undefined && signal === undefined) this.#bounded.add(wait)
       else this.#endEarly(wait, timeoutMs ?? DEFAULT_WAIT_MS, signal)
     })
@@ -123,7 +125,7 @@ export class Results {
 
   /** Ends a wait by its own timer or signal. */
   #endEarly(wait: Wait, timeoutMs: number, signal: AbortSignal | undefined): void {
-    const timer = setTimeout(() => endWith(wait, timedOut(wait.taskId, timeoutMs)), Math.min(timeoutMs, MAX_TIMER_MS))
+    const timer = setTimeout(() => void this.#lastLook(wait, timeoutMs), Math.min(timeoutMs, MAX_TIMER_MS))
     const aborted = (): void => endWith(wait, abortReason(signal))
     signal?.addEventListener('abort', aborted, { once: true })
     this.#early.add(wait)
@@ -132,6 +134,21 @@ export class Results {
       signal?.removeEventListener('abort', aborted)
       this.#early.delete(wait)
     }
+  }
+
+  /** A busy process may see its timer before the notification of a result that is there. */
+  async #lastLook(wait: Wait, timeoutMs: number): Promise<void> {
+    try {
+      const [body] = await this.#require().get([wait.taskId])
+      if (body !== undefined) {
+        wait.resolve(body)
+        return
+      }
+    } catch (error) {
+      endWith(wait, error instanceof Error ? error : timedOut(wait.taskId, timeoutMs))
+      return
+    }
+    endWith(wait, timedOut(wait.taskId, timeoutMs))
   }
 
   /** Ends every wait: the broker is shut down, and nobody would tell them any more. */
@@ -169,6 +186,7 @@ const nothing = (): void => {}
 
 interface Wait {
   readonly taskId: string
+  resolve: (body: Body) => void
   readonly reject: (error: Error) => void
   /** Forgets the wait; called once, whatever ends it. */
   end: (wait: Wait) => void

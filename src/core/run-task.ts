@@ -57,23 +57,35 @@ class Run implements AbortListener {
   }
 
   start(): void {
-    const { definition, message } = this.#execution
+    const { definition, message, abortedBy } = this.#execution
+    if (abortedBy) {
+      this.#fail(abortedBy)
+      return
+    }
     try {
       const timeoutMs = timeoutOf(definition, message)
       if (timeoutMs !== undefined) this.#timeout = startTimeout(this.#execution, timeoutMs)
       const args = fromWireArguments(definition, message)
-      if (args instanceof Promise)
+      if (args instanceof Promise) {
+        this.#execution.onAbort(this)
         args.then(
           (checked) => this.#call(checked),
           (error: unknown) => this.#fail(error),
         )
-      else this.#call(args)
+      } else {
+        this.#call(args)
+      }
     } catch (error) {
       this.#fail(error)
     }
   }
 
   #call(args: readonly unknown[]): void {
+    if (this.#ended) return
+    if (this.#execution.abortedBy) {
+      this.#fail(this.#execution.abortedBy)
+      return
+    }
     const { definition } = this.#execution
     const { isolate, run } = definition
     try {

@@ -1,5 +1,6 @@
 import { BrokerError, ConfigError, KiqError, MessageError, PartialSendError } from '../contract/index.ts'
 import type { Formatter, Labels, Logger, TaskMessage, Transport, WireMessage } from '../contract/index.ts'
+import { MAX_TIMER_MS } from '../util/abort.ts'
 import { Coalescer } from '../util/coalescer.ts'
 import { show } from '../util/show.ts'
 import type { MiddlewareStack } from './middleware-stack.ts'
@@ -166,11 +167,14 @@ export class Sender {
       await Promise.race([
         transport.send(messages, { signal: stop.signal }),
         new Promise<never>((_resolve, reject) => {
-          timer = setTimeout(() => {
-            const error = this.#timedOut(sendTimeoutMs)
-            stop.abort(error)
-            reject(error)
-          }, sendTimeoutMs)
+          timer = setTimeout(
+            () => {
+              const error = this.#timedOut(sendTimeoutMs)
+              stop.abort(error)
+              reject(error)
+            },
+            Math.min(sendTimeoutMs, MAX_TIMER_MS),
+          )
         }),
       ])
       return []

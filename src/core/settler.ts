@@ -1,9 +1,17 @@
 import { BrokerError } from '../contract/index.ts'
-import type { Logger, ResultBackend, ResultRecord, SettleOutcome, Settlement, Transport } from '../contract/index.ts'
+import type {
+  Logger,
+  ResultBackend,
+  ResultRecord,
+  SettleOutcome,
+  Settlement,
+  Transport,
+  WireMessage,
+} from '../contract/index.ts'
 import { sleep } from '../util/abort.ts'
 import { backoffMs } from '../util/backoff.ts'
-import { messageOf } from '../util/show.ts'
 import { Coalescer } from '../util/coalescer.ts'
+import type { BatchFailure } from '../util/coalescer.ts'
 
 const MAX_BATCH = 1_000
 const BACKOFF = { baseMs: 50, maxMs: 5_000 }
@@ -39,18 +47,19 @@ export class Settler {
     }, MAX_BATCH)
   }
 
-  /** Told once: the outcome, or the error after which the message will be delivered again. */
-  push(settlement: Settlement, done: (error: unknown, outcome: SettleOutcome | undefined) => void): void {
-    this.#settlements.push([settlement], (error, outcomes) => done(error, outcomes[0]))
+  /** Told once: the outcome, or the failure after which the message will be delivered again. */
+  push(settlement: Settlement, done: (failure: BatchFailure | undefined, outcome: SettleOutcome) => void): void {
+    this.#settlements.push([settlement], (failure, outcomes) => done(failure, outcomes[0] ?? 'settled'))
   }
 
-  settle(settlement: Settlement): Promise<SettleOutcome> {
-    return new Promise((resolve, reject) => {
-      this.push(settlement, (error, outcome) => {
-        if (error === undefined) resolve(outcome ?? 'settled')
-        else reject(error instanceof Error ? error : new Error(messageOf(error)))
-      })
-    })
+  async settle(settlement: Settlement): Promise<SettleOutcome> {
+    const [outcome = 'settled'] = await this.#settlements.add([settlement])
+    return outcome
+  }
+
+  /** Sends a message apart from a settlement, as stubbornly as a settlement. */
+  async send(message: WireMessage): Promise<void> {
+    await this.#retrying('send a retry', async () => await this.#parts.transport.send([message]))
   }
 
   /** Stores a result apart from a settlement. */

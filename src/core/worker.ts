@@ -7,11 +7,13 @@ import type { Broker } from './broker.ts'
 import { cancelledError } from './broker.ts'
 import { optionalDurationMs, wholeNumber } from './duration.ts'
 import type { BrokerEvent } from './events.ts'
+import { leaseLostError } from './execution.ts'
 import type { Execution } from './execution.ts'
 import { IsolatePools } from './isolate/pools.ts'
 import { Receiver } from './receiver.ts'
 import { createRunTask } from './run-task.ts'
 import { Settler } from './settler.ts'
+import { parseAckType } from './task-definition.ts'
 import type { AckType } from './task-definition.ts'
 
 export interface WorkerOptions {
@@ -87,12 +89,18 @@ export class Worker {
   readonly #isolates: IsolatePools
 
   readonly #stopReceiving = new AbortController()
+  /** Ends the one receive that is under way. */
+  #receiveEnd = new AbortController()
+  /** Ids that were cancelled while their message may have been in the buffer. */
+  readonly #cancelledInBuffer = new Set<string>()
+  #detach: (() => void) | undefined
   readonly #giveUp = new AbortController()
   /** Ends the wait for running tasks. */
   readonly #deadline = new AbortController()
   readonly #buffer: Delivery[] = []
   readonly #executions = new Set<Execution>()
-  readonly #finals = new Map<string, () => void>()
+  /** Those who wait for the outcome of a task, oldest first; several may wait for one id. */
+  readonly #finals: { readonly taskId: string; readonly resolve: () => void }[] = []
   #running = 0
   #accepted = 0
   #processed = 0
@@ -114,6 +122,7 @@ export class Worker {
     this.#shutdownMs = optionalDurationMs('shutdownTimeout', options.shutdownTimeout, 5_000)
     this.#graceMs = optionalDurationMs('abortGrace', options.abortGrace, 1_000)
     this.#isolates = new IsolatePools({ module: options.module })
+    if (options.ackType !== undefined) parseAckType(options.ackType)
     wholeNumber('maxDeliveries', options.maxDeliveries ?? 5, 1)
     if (options.queues?.length === 0) {
       throw new ConfigError('KIQ_CONFIG_INVALID', '`queues` is empty. Name at least one queue, or leave it out.')
@@ -149,10 +158,11 @@ export class Worker {
    */
   async start(events?: readonly BrokerEvent[]): Promise<void> {
     if (this.#ended) return
-    await this.#broker.startupWorker(
+    this.#detach = await this.#broker.startupWorker(
       {
         onCancel: (taskId) => this.#cancel(taskId),
         onLeaseLost: (deliveries) => this.#loseLeases(deliveries),
+        onTask: () => this.#restartReceive(),
       },
       events,
     )
@@ -169,12 +179,12 @@ export class Worker {
       }),
       ackType: this.#options.ackType ?? 'when_saved',
       maxDeliveries: this.#options.maxDeliveries ?? 5,
-      onStart: (execution) => this.#executions.add(execution),
+      onStart: (execution) => this.#note(execution),
       onEnd: (execution) => this.#executions.delete(execution),
       onDone: (delivery, error) => this.#onDone(delivery, error),
-      onFinal: (taskId) => this.#tellFinal(taskId),
+      onFinal: (taskId) => this.tellFinal(taskId),
     })
-    this.#ended = this.#receive(this.queues).then((end) => this.#windDown(end))
+    this.#ended = this.#receive().then((end) => this.#windDown(end))
   }
 
   /** Starts, and resolves when the worker has ended: after `stop()`, after `signal`, or after `maxTasks`. */
@@ -206,21 +216,30 @@ export class Worker {
 
   /** @internal Resolves when that task has its outcome here, or when the worker ends. Call it before the task is sent. */
   final(taskId: string): Promise<void> {
-    return new Promise((resolve) => this.#finals.set(taskId, resolve))
+    return new Promise((resolve) => this.#finals.push({ taskId, resolve }))
   }
 
-  #tellFinal(taskId: string): void {
-    if (this.#finals.size === 0) return
-    this.#finals.get(taskId)?.()
-    this.#finals.delete(taskId)
+  /** @internal The task has its outcome: it ended here, or it was cancelled before it began. */
+  tellFinal(taskId: string): void {
+    if (this.#finals.length === 0) return
+    const position = this.#finals.findIndex((one) => one.taskId === taskId)
+    if (position >= 0) this.#finals.splice(position, 1)[0]?.resolve()
   }
 
   #beginStop(): void {
     this.#stopReceiving.abort()
+    this.#receiveEnd.abort()
     this.#wakeLoop()
   }
 
-  async #receive(queues: readonly string[]): Promise<WorkerEnd> {
+  /** Ends the receive that waits, so that the next one asks for all queues there are now. */
+  #restartReceive(): void {
+    if (this.#queues || this.#stopReceiving.signal.aborted) return
+    this.#receiveEnd.abort()
+    this.#receiveEnd = new AbortController()
+  }
+
+  async #receive(): Promise<WorkerEnd> {
     const { transport } = this.#broker
     const { logger } = this.#broker.parts
     const { signal } = this.#stopReceiving
@@ -234,7 +253,11 @@ export class Worker {
         continue
       }
       try {
-        const deliveries = await transport.receive({ queues, max: Math.min(free, left), signal })
+        const deliveries = await transport.receive({
+          queues: this.queues,
+          max: Math.min(free, left),
+          signal: this.#receiveEnd.signal,
+        })
         this.#lastFetchAt = Date.now()
         if (failures > 0) logger.info({ transport: transport.name }, 'The transport answers again.')
         failures = 0
@@ -251,7 +274,8 @@ export class Worker {
   #accept(deliveries: readonly Delivery[]): void {
     this.#accepted += deliveries.length
     for (const delivery of deliveries) {
-      if (this.#running < this.#concurrency) this.#begin(delivery)
+      const begins = this.#running < this.#concurrency && !this.#stopReceiving.signal.aborted
+      if (begins) this.#begin(delivery)
       else this.#buffer.push(delivery)
     }
   }
@@ -273,6 +297,7 @@ export class Worker {
     this.#processed += 1
     const next = this.#stopReceiving.signal.aborted ? undefined : this.#buffer.shift()
     if (next) this.#begin(next)
+    if (this.#buffer.length === 0 && this.#cancelledInBuffer.size > 0) this.#cancelledInBuffer.clear()
     this.#wakeLoop()
     if (this.#running === 0) this.#allDone?.()
   }
@@ -292,7 +317,10 @@ export class Worker {
   /** From the end of receiving to the end of the worker. */
   async #windDown(end: WorkerEnd): Promise<WorkerEnd> {
     const { logger } = this.#broker.parts
-    if (end === 'stopped') await this.#handBack()
+    const stopped = this.#stopReceiving.signal
+    // The last of `maxTasks` may take their time, unless somebody asks for the end meanwhile.
+    if (end === 'max-tasks') await this.#tasksDone(Infinity, stopped)
+    if (stopped.aborted) await this.#handBack()
     if (!(await this.#tasksDone(this.#waitTasksMs, this.#deadline.signal))) {
       logger.warn({ running: this.#running }, 'Tasks still run at the deadline of the stop; aborting them.')
       for (const execution of this.#executions) execution.abort(stoppedError(execution))
@@ -303,8 +331,8 @@ export class Worker {
     }
     this.#giveUp.abort()
     await this.#isolates.close()
-    for (const tell of this.#finals.values()) tell()
-    this.#finals.clear()
+    for (const tell of this.#finals.splice(0)) tell.resolve()
+    this.#detach?.()
     return end
   }
 
@@ -339,23 +367,29 @@ export class Worker {
     return this.#running === 0
   }
 
-  #cancel(taskId: string): void {
-    for (const execution of this.#executions) {
-      if (execution.taskId === taskId) execution.abort(cancelledError(taskId))
+  #note(execution: Execution): void {
+    this.#executions.add(execution)
+    const { taskId } = execution
+    if (this.#cancelledInBuffer.size > 0 && this.#cancelledInBuffer.delete(taskId)) {
+      execution.abort(cancelledError(taskId))
     }
+  }
+
+  #cancel(taskId: string): void {
+    let isRunning = false
+    for (const execution of this.#executions) {
+      if (execution.taskId !== taskId) continue
+      isRunning = true
+      execution.abort(cancelledError(taskId))
+    }
+    if (!isRunning && this.#buffer.length > 0) this.#cancelledInBuffer.add(taskId)
   }
 
   #loseLeases(deliveries: readonly Delivery[]): void {
     const lost = new Set(deliveries)
     for (const execution of this.#executions) {
       if (!lost.has(execution.delivery)) continue
-      execution.abort(
-        new KiqError(
-          'KIQ_LEASE_LOST',
-          `The lease of task ${execution.taskId} went to another worker, because this process did not renew it in ` +
-            'time (was it paused?). What it does from now on does not count.',
-        ),
-      )
+      execution.abort(leaseLostError(execution.taskId))
     }
   }
 }

@@ -81,7 +81,7 @@ export class SmartRetryMiddleware implements Middleware {
       growth: this.#options.useDelayExponent ? 'exponential' : 'constant',
     }
     control.retry({
-      delayMs: retryDelayMs(Number(message.labels['_retries'] ?? 0) + 1, rule, this.#options.random ?? Math.random),
+      delayMs: retryDelayMs(retriesSoFar(message) + 1, rule, this.#options.random ?? Math.random),
       visible: (this.#options.noResultOnRetry ?? true) ? 'nothing' : 'failure',
     })
   }
@@ -90,6 +90,11 @@ export class SmartRetryMiddleware implements Middleware {
     const seconds = Number(message.labels['retry_delay'] ?? NaN)
     return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : this.#delayMs
   }
+}
+
+function retriesSoFar(message: TaskMessage): number {
+  const count = Number(message.labels['_retries'] ?? 0)
+  return Number.isSafeInteger(count) && count > 0 ? count : 0
 }
 
 function duration(name: string, value: Duration): number {

@@ -1,5 +1,7 @@
+import { MessageError } from '../contract/index.ts'
 import type { Body, Serializer } from '../contract/index.ts'
 import { expandStringRefs } from './cbor-string-refs.ts'
+import { narrowIntegers, widenIntegers } from './integers.ts'
 import { requirePeer, toBytes } from './peer.ts'
 
 interface Encoder {
@@ -22,10 +24,24 @@ export class CborSerializer implements Serializer {
   }
 
   dumpb(value: unknown): Body {
-    return Uint8Array.from(this.#encoder.encode(value))
+    return Uint8Array.from(this.#encoder.encode(widenIntegers(value)))
   }
 
   loadb(body: Body): unknown {
-    return this.#encoder.decode(expandStringRefs(toBytes(body)))
+    const value = this.#encoder.decode(expandStringRefs(toBytes(body)))
+    refuseTags(value)
+    return narrowIntegers(value)
   }
+}
+
+/** What the library does not know comes back as an object of its own, which no task expects. */
+function refuseTags(value: unknown): void {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Date) return
+  if (value.constructor.name === 'Tag' && 'tag' in value) {
+    throw new MessageError(
+      'KIQ_MESSAGE_UNDECODABLE',
+      `The CBOR document has tag ${String(value.tag)}, which has no JavaScript value here. Send plain data.`,
+    )
+  }
+  for (const item of Object.values(value)) refuseTags(item)
 }

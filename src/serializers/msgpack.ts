@@ -1,4 +1,5 @@
 import type { Body, Serializer } from '../contract/index.ts'
+import { widenIntegers } from './integers.ts'
 import { requirePeer, toBytes } from './peer.ts'
 
 interface Packr {
@@ -22,7 +23,7 @@ export class MsgPackSerializer implements Serializer {
 
   dumpb(value: unknown): Body {
     // msgpackr reuses the buffer it returns a part of; a message may wait in a batch meanwhile.
-    return Uint8Array.from(this.#packr.pack(value))
+    return Uint8Array.from(this.#packr.pack(widenIntegers(value)))
   }
 
   loadb(body: Body): unknown {

@@ -126,7 +126,7 @@ describe('Coalescer', () => {
 
     expect(told).toEqual([
       [undefined, ['a']],
-      ['down', []],
+      [{ reason: 'down' }, []],
     ])
   })
 

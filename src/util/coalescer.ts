@@ -1,14 +1,13 @@
-import { messageOf } from './show.ts'
-
 /** Handles one batch; the outcomes are in the order of the items, or missing where there is nothing to say. */
 export type Flush<Item, Outcome> = (items: readonly Item[]) => Promise<readonly Outcome[]>
 
-/** Told once: with an error when the whole batch failed, else with the outcomes of the group's items. */
-export type GroupDone<Outcome> = (error: unknown, outcomes: readonly Outcome[]) => void
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(messageOf(reason))
+/** Why a whole batch failed. */
+export interface BatchFailure {
+  readonly reason: unknown
 }
+
+/** Told once: with the failure of the whole batch, else with the outcomes of the group's items. */
+export type GroupDone<Outcome> = (failure: BatchFailure | undefined, outcomes: readonly Outcome[]) => void
 
 interface Group<Item, Outcome> {
   readonly items: readonly Item[]
@@ -44,9 +43,9 @@ export class Coalescer<Item, Outcome> {
   /** Adds items; resolves to their outcomes. */
   add(items: readonly Item[]): Promise<readonly Outcome[]> {
     return new Promise((resolve, reject) => {
-      this.push(items, (error, outcomes) => {
-        if (error === undefined) resolve(outcomes)
-        else reject(asError(error))
+      this.push(items, (failure, outcomes) => {
+        if (failure === undefined) resolve(outcomes)
+        else reject(failure.reason)
       })
     })
   }
@@ -81,9 +80,9 @@ export class Coalescer<Item, Outcome> {
           position += group.items.length
         }
       },
-      (error: unknown) => {
+      (reason: unknown) => {
         this.#next()
-        for (const group of groups) group.done(error ?? new AggregateError([], 'a batch failed without a reason'), [])
+        for (const group of groups) group.done({ reason: reason ?? new Error('A batch failed without a reason.') }, [])
       },
     )
   }

@@ -9,10 +9,11 @@ export function show(value: unknown): string {
 function asText(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return `[function ${value.name}]`
+  if (typeof value === 'symbol') return value.toString()
   try {
     // Undefined for what JSON does not know, though its type says otherwise.
     const json = JSON.stringify(value) as string | undefined
-    return json ?? String(value)
+    return json ?? Object.prototype.toString.call(value)
   } catch {
     return Object.prototype.toString.call(value)
   }

@@ -311,7 +311,7 @@ describe.each([
     ['plain values', [1, 'x', null, true, { a: [1.5] }], [1, 'x', null, true, { a: [1.5] }]],
     ['undefined', [undefined, { a: undefined, b: 1 }], [null, { b: 1 }]],
     ['NaN and infinities', [NaN, [Infinity], { a: -Infinity }], [null, [null], { a: null }]],
-    ['a bigint', [2n ** 70n, { a: [-(2n ** 70n)] }], [2n ** 70n, { a: [-(2n ** 70n)] }]],
+    ['a bigint', [2n ** 70n + 1n, { a: [-(2n ** 70n + 1n)] }], [2n ** 70n + 1n, { a: [-(2n ** 70n + 1n)] }]],
     ['a date', [new Date(0)], ['1970-01-01T00:00:00.000Z']],
     ['a set', [new Set([1, [2]])], [[1, [2]]]],
     ['a map', [new Map([['a', new Map([['b', 1]])]])], [{ a: { b: 1 } }]],

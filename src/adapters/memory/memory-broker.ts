@@ -14,7 +14,7 @@ export interface InMemoryBrokerOptions extends BrokerOptions {
    */
   readonly awaitInplace?: boolean | undefined
   /**
-   * Tasks in work at once, ≥ 1.
+   * Tasks in work at once, ≥ 1. Without effect together with `awaitInplace`.
    *
    * @defaultValue `100`
    */
@@ -49,6 +49,7 @@ export class InMemoryBroker extends Broker {
   readonly #options: InMemoryBrokerOptions
   readonly #memory: MemoryTransport
   #worker: Worker | undefined
+  #starting: Promise<void> = Promise.resolve()
 
   constructor(options: InMemoryBrokerOptions = {}) {
     const results = new MemoryResultBackend({ maxStoredResults: options.maxStoredResults ?? 10_000 })
@@ -63,11 +64,18 @@ export class InMemoryBroker extends Broker {
   }
 
   override async startup(): Promise<void> {
-    if (this.#worker) return
-    const { maxAsyncTasks: concurrency, waitTasksTimeout = '5s' } = this.#options
-    this.#worker = new Worker(this, { concurrency, waitTasksTimeout })
+    if (this.#worker) {
+      await this.#starting
+      return
+    }
+    const { awaitInplace, maxAsyncTasks, waitTasksTimeout = '5s' } = this.#options
+    // Whoever sends waits, so the senders bound it; a bound of our own would block a task that waits for another.
+    const concurrency = awaitInplace ? Number.MAX_SAFE_INTEGER : maxAsyncTasks
+    const worker = new Worker(this, { concurrency, waitTasksTimeout })
+    this.#worker = worker
+    this.#starting = worker.start(['clientStartup', 'workerStartup'])
     try {
-      await this.#worker.start(['clientStartup', 'workerStartup'])
+      await this.#starting
     } catch (error) {
       this.#worker = undefined
       throw error
@@ -97,6 +105,12 @@ export class InMemoryBroker extends Broker {
       if (performance.now() >= deadline) return false
       await (round < 100 ? new Promise(setImmediate) : sleep(2))
     }
+  }
+
+  override async cancel(taskId: string): Promise<boolean> {
+    const found = await super.cancel(taskId)
+    if (found) this.#worker?.tellFinal(taskId)
+    return found
   }
 
   override async send(messages: readonly TaskMessage[]): Promise<void> {

@@ -3,13 +3,15 @@ import type { Logger } from '../../contract/index.ts'
 import { beforeNextTry, whileBusy } from './busy.ts'
 import { loadDriver } from './client.ts'
 import type { LoadedDriver, SqliteClient, SqliteStatement } from './client.ts'
-import { isBusy, lockFailure, openFailure, useFailure } from './failure.ts'
+import { isBusy, isFull, lockFailure, openFailure, useFailure } from './failure.ts'
 import { openClient } from './open.ts'
 import { Purger } from './purger.ts'
 import { Waker } from './waker.ts'
 
 /** Milliseconds that transactions may follow each other before the event loop gets a turn. */
 const TURN_MS = 10
+/** Time until emptying the log is tried again where it did not help against a full disk. */
+const SHRINK_PAUSE_MS = 500
 
 export interface DatabaseOptions {
   /** As {@link resolvePath} gives it. */
@@ -48,6 +50,7 @@ export class Database {
   readonly #writes: PendingWrite[] = []
   #isWaiting = false
   #isClosed = false
+  #shrinkAgainAt = 0
   #idle: (() => void) | undefined
 
   private constructor({ path, busyTimeoutMs, logger }: DatabaseOptions, loaded: LoadedDriver, client: SqliteClient) {
@@ -133,6 +136,9 @@ export class Database {
     this.waker.close()
     await this.#purger.stop()
     if (this.#writes.length > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
+    // The last connection to a file empties its log when it closes, but not while statements of it live, and only
+    // `node:sqlite` ends those.
+    this.#emptyLog()
     this.#statements.clear()
     this.#client.close()
   }
@@ -184,8 +190,7 @@ export class Database {
     }
     let value: unknown
     try {
-      this.prepare('BEGIN IMMEDIATE').run()
-      value = this.#commit(body)
+      value = this.#transact(body)
     } catch (error) {
       const waitedMs = performance.now() - since
       if (!isBusy(error)) reject(useFailure(this.path, error))
@@ -199,7 +204,33 @@ export class Database {
     return true
   }
 
+  #transact(body: () => unknown): unknown {
+    try {
+      return this.#commit(body)
+    } catch (error) {
+      if (!isFull(error) || performance.now() < this.#shrinkAgainAt || !this.#emptyLog()) throw error
+    }
+    // It may have been the log alone that had to grow; the file has room on its old pages.
+    try {
+      return this.#commit(body)
+    } catch (error) {
+      this.#shrinkAgainAt = performance.now() + SHRINK_PAUSE_MS
+      throw error
+    }
+  }
+
+  /** Moves the log into the file, and truncates it unless others are at work. */
+  #emptyLog(): boolean {
+    try {
+      this.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()
+      return true
+    } catch {
+      return false
+    }
+  }
+
   #commit(body: () => unknown): unknown {
+    this.prepare('BEGIN IMMEDIATE').run()
     try {
       const value = body()
       this.prepare('COMMIT').run()

@@ -20,6 +20,11 @@ export function isBusy(error: unknown): boolean {
   return resultCodeOf(error) === SQLITE_BUSY
 }
 
+/** No space left for what is to be written. */
+export function isFull(error: unknown): boolean {
+  return resultCodeOf(error) === SQLITE_FULL
+}
+
 /** What a driver's error means for somebody who opens the file. */
 export function openFailure(path: string, error: unknown): KiqError {
   if (error instanceof KiqError) return error

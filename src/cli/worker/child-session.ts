@@ -3,7 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Logger } from '../../contract/index.ts'
 import { Broker, Worker } from '../../core/index.ts'
 import type { WorkerEnd } from '../../core/index.ts'
-import { MAX_TIMER_MS, sleep } from '../../util/abort.ts'
+import { sleep } from '../../util/abort.ts'
 import { loadBroker } from '../broker-module.ts'
 import { reportError } from '../error-report.ts'
 import type { ExitCode } from '../exit-codes.ts'
@@ -62,33 +62,20 @@ export class ChildSession {
 
   /** Safe to call again; `abort` shortens an earlier `finish`. */
   stop(running: Running): void {
-    const { settings, log, watchdog, exit } = this.#parts
-    if (!this.#isStopping) watchdog.arm(killAfterMs(settings.deadlines, running))
-    const isFirst = !this.#isStopping
+    const { settings, watchdog, exit } = this.#parts
+    watchdog.arm(killAfterMs(settings.deadlines, running))
     this.#isStopping = true
-    if (!this.#isWorking) {
-      exit(EXIT.OK)
-      return
-    }
-    if (running === 'abort') this.#stopWorker('abort')
-    if (running === 'abort' || !isFirst) return
-    this.#stopWorker('finish')
-    const abort = setTimeout(
-      () => {
-        log.warn({ running: this.#worker?.running }, 'Tasks still run after --wait-tasks-timeout.')
-        this.#stopWorker('abort')
-      },
-      Math.min(settings.deadlines.waitTasksMs, MAX_TIMER_MS),
-    )
-    abort.unref()
+    if (this.#isWorking) this.#stopWorker(running)
+    else exit(EXIT.OK)
   }
 
   /** Hands back what a dead worker held, and tells how much that was. */
   async reclaim(workerId: string): Promise<void> {
     const { send } = this.#parts
+    const broker = this.#broker
     try {
-      const count = (await this.#broker?.transport.reclaim?.(workerId)) ?? 0
-      await send({ type: 'reclaimed', workerId, count })
+      const count = (await broker?.transport.reclaim?.(workerId)) ?? 0
+      await send({ type: 'reclaimed', workerId, count, ...(broker ? {} : { error: 'It is not connected.' }) })
     } catch (error) {
       await send({ type: 'reclaimed', workerId, count: 0, error: String(error) })
     }
@@ -178,9 +165,7 @@ function workerOptions(settings: ChildSettings, module: string): ConstructorPara
     ackType,
     maxDeliveries,
     maxTasks,
-    // The session keeps this deadline: a worker at the end of `maxTasks` was not told to stop, and a task that runs
-    // longer would be aborted and started again by every next child.
-    waitTasksTimeout: MAX_TIMER_MS,
+    waitTasksTimeout: deadlines.waitTasksMs,
     abortGrace: deadlines.abortGraceMs,
     shutdownTimeout: deadlines.shutdownMs,
   }

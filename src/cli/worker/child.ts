@@ -1,8 +1,8 @@
 /** Program of a worker process: obeys the supervisor, see {@link ChildSession}. */
 import type { Logger } from '../../contract/index.ts'
-import type { ExitCode } from '../exit-codes.ts'
 import { EXIT } from '../exit-codes.ts'
 import { createLogger } from '../log.ts'
+import { exitProcess } from '../terminal.ts'
 import { ChildSession } from './child-session.ts'
 import { killAfterMs } from './deadlines.ts'
 import type { FromChild, ToChild } from './messages.ts'
@@ -31,19 +31,13 @@ process.on('unhandledRejection', (reason) => {
     'A promise was rejected and nobody handled that; the worker goes on. Await every promise of a task, or catch it.',
   )
 })
-process.on('uncaughtException', (error) => {
-  log?.error(
-    { err: error },
-    'An exception escaped from a callback or an event listener; this worker process ends, and its tasks go to others.',
-  )
-  exit(EXIT.FAILED)
-})
+process.on('uncaughtException', fail)
 
 process.on('message', (raw) => {
   const message = unwrapToChild(raw)
   switch (message?.type) {
     case 'start':
-      void start(message)
+      start(message).catch(fail)
       return
     case 'stop':
       stop(message.running)
@@ -58,13 +52,21 @@ process.on('message', (raw) => {
 async function start({ role, settings }: Extract<ToChild, { type: 'start' }>): Promise<void> {
   const watchdog = startWatchdog({ supervisorPid, orphanDeadlineMs: killAfterMs(settings.deadlines, 'finish') })
   log = await createLogger(settings.log, role)
-  session = new ChildSession({ settings, log, watchdog, send, exit })
+  session = new ChildSession({ settings, log, watchdog, send, exit: exitProcess })
   await session.run()
+}
+
+function fail(error: unknown): void {
+  log?.error(
+    { err: error },
+    'An exception escaped from a callback or an event listener; this worker process ends, and its tasks go to others.',
+  )
+  exitProcess(EXIT.FAILED)
 }
 
 function stop(running: 'finish' | 'abort'): void {
   if (session) session.stop(running)
-  else exit(EXIT.OK)
+  else exitProcess(EXIT.OK)
 }
 
 function send(message: FromChild): Promise<void> {
@@ -72,8 +74,4 @@ function send(message: FromChild): Promise<void> {
     if (process.connected) process.send?.(wrap(message), undefined, undefined, () => resolve())
     else resolve()
   })
-}
-
-function exit(code: ExitCode): void {
-  process.exit(code)
 }

@@ -1,4 +1,4 @@
-import { hasTerminal } from './terminal.ts'
+import { terminalWasClosed } from '../terminal.ts'
 
 export interface SignalListener {
   readonly onStop: (signal: string) => void
@@ -11,9 +11,8 @@ export interface SignalListener {
  * @returns Gives the signals their default meaning back.
  */
 export function listenForSignals({ onStop, onRestart }: SignalListener): () => void {
-  const hadTerminal = hasTerminal()
   const onHangUp = (signal: string): void => {
-    if (hadTerminal && !hasTerminal()) onStop(signal)
+    if (terminalWasClosed()) onStop(signal)
     else onRestart(signal)
   }
   process.on('SIGINT', onStop).on('SIGTERM', onStop).on('SIGHUP', onHangUp)

@@ -8,6 +8,7 @@ import type { WatchdogData } from './watchdog-thread.ts'
  * that long. While such a process lives its leases are renewed, and nobody else gets its messages.
  */
 export interface Watchdog {
+  /** An earlier deadline stays. */
   arm(deadlineMs: number): void
 }
 
