@@ -22,5 +22,7 @@ export type { AckType, Isolation, LabelSchedule, TaskDefinition, TaskOptions } f
 export { TaskError } from './task-error.ts'
 export { TaskiqFormatter } from './taskiq-formatter.ts'
 export type { RecordTask, Sendable, Task } from './task.ts'
+export { startWatchdog } from './watchdog.ts'
+export type { Watchdog } from './watchdog.ts'
 export { Worker } from './worker.ts'
 export type { WorkerEnd, WorkerOptions } from './worker.ts'

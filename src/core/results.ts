@@ -36,6 +36,7 @@ export class Results {
   readonly #defaultTtlMs: number
   readonly #bounded = new BoundedWaits()
   readonly #early = new Set<Wait>()
+  readonly #bySignal = new WeakMap<AbortSignal, Set<Wait>>()
   #closing = new AbortController()
 
   constructor(
@@ -126,14 +127,30 @@ export class Results {
   /** Ends a wait by its own timer or signal. */
   #endEarly(wait: Wait, timeoutMs: number, signal: AbortSignal | undefined): void {
     const timer = setTimeout(() => void this.#lastLook(wait, timeoutMs), Math.min(timeoutMs, MAX_TIMER_MS))
-    const aborted = (): void => endWith(wait, abortReason(signal))
-    signal?.addEventListener('abort', aborted, { once: true })
+    const others = signal && this.#waitsOf(signal)
+    others?.add(wait)
     this.#early.add(wait)
     wait.end = () => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', aborted)
+      others?.delete(wait)
       this.#early.delete(wait)
     }
+  }
+
+  /** One listener per signal, however many waits share it: Node warns of more than ten. */
+  #waitsOf(signal: AbortSignal): Set<Wait> {
+    const known = this.#bySignal.get(signal)
+    if (known) return known
+    const waits = new Set<Wait>()
+    this.#bySignal.set(signal, waits)
+    signal.addEventListener(
+      'abort',
+      () => {
+        for (const wait of [...waits]) endWith(wait, abortReason(signal))
+      },
+      { once: true },
+    )
+    return waits
   }
 
   /** A busy process may see its timer before the notification of a result that is there. */

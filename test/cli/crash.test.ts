@@ -28,7 +28,7 @@ describe('kiq worker, losing a child', () => {
 
     expect(second?.pid).not.toBe(first?.pid)
     // One process alone must be started again first.
-    expect((second?.at as number) - killedAt).toBeLessThan(processes === 1 ? 3_000 : 1_000)
+    expect((second?.at as number) - killedAt).toBeLessThan(processes === 1 ? 2_000 : 1_000)
     await run.becameReady(processes + 1)
     project.openGate(1)
     expect((await project.told('end')).length).toBe(1)

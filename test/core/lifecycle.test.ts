@@ -252,6 +252,56 @@ describe('broker.shutdown', () => {
   })
 })
 
+describe('startup and shutdown at the same time', () => {
+  it.each([
+    ['on a transport', () => fake().broker],
+    ['in memory', () => inMemory()],
+  ])('follow each other in the order of the calls: %s', async (_what, make) => {
+    const broker = make()
+    const seen: string[] = []
+    broker.on('clientStartup', () => void seen.push('startup')).on('clientShutdown', () => void seen.push('shutdown'))
+    await broker.startup()
+
+    await Promise.all([broker.shutdown(), broker.startup()])
+
+    expect(seen).toEqual(['startup', 'shutdown', 'startup'])
+    expect(broker.isStarted).toBe(true)
+  })
+
+  it('in memory leave a broker that works', async () => {
+    const broker = inMemory()
+    const task = broker.task('task', () => 1)
+    await broker.startup()
+
+    await Promise.all([broker.shutdown(), broker.startup()])
+
+    expect(await (await task.kiq()).result({ timeout: '1s' })).toBe(1)
+  })
+
+  it('do not wait for each other for ever when a handler shuts down what it is starting', async () => {
+    const { broker } = fake()
+    broker.on('clientStartup', async () => {
+      await Promise.race([broker.shutdown(), new Promise((resolve) => setTimeout(resolve, 100))])
+      throw new Error('the settings are wrong')
+    })
+
+    await expect(broker.startup()).rejects.toThrow('the settings are wrong')
+    await broker.shutdown()
+  })
+})
+
+describe('broker.shutdown while a worker runs', () => {
+  it('lets the worker be stopped afterwards', async () => {
+    const { broker, work } = fake()
+    const worker = await work()
+
+    await broker.shutdown()
+    await worker.stop()
+
+    expect(broker.isStarted).toBe(false)
+  })
+})
+
 describe('a broker after shutdown', () => {
   it('can be started again', async () => {
     const broker = inMemory()

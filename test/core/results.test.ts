@@ -282,6 +282,42 @@ describe('sent.waitResult with a backend that cannot notify', () => {
   })
 })
 
+describe('sent.waitResult with a backend that does not answer', () => {
+  const hang = (): Promise<never> => new Promise(() => {})
+
+  it('times out all the same', async () => {
+    const { broker, results } = fake()
+    await broker.startup()
+    results.next.get.push(hang)
+
+    await expect(broker.sentTask('id').result({ timeout: 30 })).rejects.toMatchObject(timedOut)
+  }, 5_000)
+
+  it('times out all the same when it can notify', async () => {
+    const { broker, results } = fake()
+    const notifying = Object.assign(results, { subscribe: () => () => {} })
+    broker.withResultBackend(notifying)
+    await broker.startup()
+    results.next.get.push(hang)
+
+    await expect(broker.sentTask('id').result({ timeout: 30 })).rejects.toMatchObject(timedOut)
+  }, 5_000)
+
+  it('ends with the signal all the same', async () => {
+    const { broker, results } = fake()
+    await broker.startup()
+    results.next.get.push(hang)
+    const stop = new AbortController()
+    const reason = new Error('enough')
+    const waiting = broker.sentTask('id').result({ signal: stop.signal })
+    await until(() => results.gets === 1, { timeoutMs: 1_000 })
+
+    stop.abort(reason)
+
+    await expect(waiting).rejects.toBe(reason)
+  }, 5_000)
+})
+
 describe('a wait when the broker is shut down', () => {
   const ended = { name: 'BrokerError', code: 'KIQ_BROKER_NOT_STARTED' }
 

@@ -364,6 +364,21 @@ describe.each([
     expect(await sent.result()).toEqual({ list: [1, 2] })
   })
 
+  it('have labels in results as JSON can hold them', async () => {
+    const broker = inMemory({ serializer }).withMiddlewares({
+      preExecute: (message) => ({ ...message, labels: { ...message.labels, at: new Date(0), gone: undefined } }),
+    })
+    const task = broker.task('task', (fails: boolean) => {
+      if (fails) throw new Error('x')
+    })
+    await broker.startup()
+    const kicker = task.kicker().withLabels({ bytes: new Uint8Array([0, 255]), half: 0.5, list: [1] })
+    const labels = { bytes: 'AP8=', half: 0.5, list: '[1]', at: '1970-01-01T00:00:00.000Z' }
+
+    expect((await (await kicker.kiq(false)).waitResult()).labels).toEqual(labels)
+    expect((await (await kicker.kiq(true)).waitResult()).labels).toEqual(labels)
+  })
+
   it('do not see symbols as keys', async () => {
     const broker = inMemory({ serializer })
     const symbol = Symbol('secret')

@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { MemoryResultBackend, MemoryTransport } from '../../src/adapters/memory/index.ts'
 import { Broker, context, silentLogger, SimpleRetryMiddleware, Worker } from '../../src/index.ts'
 import type { WorkerOptions } from '../../src/index.ts'
+import { ResultError } from '../../src/contract/index.ts'
 import { until } from '../../src/testing/until.ts'
 import { errorOf, fake, inMemory } from '../support/brokers.ts'
 import { deferred, settled } from '../support/deferred.ts'
@@ -334,6 +335,17 @@ describe('sent.cancel', () => {
 
     await expect(sent.result({ timeout: '2s' })).rejects.toMatchObject(cancelled)
     expect(executions).toBe(1)
+  })
+
+  it('stores the outcome of a task it took from its queue also when the first save fails', async () => {
+    const { broker, transport, results } = fake({ capabilities: { cancels: true } })
+    Object.assign(transport, { cancel: async () => 'removed' })
+    await broker.startup()
+    results.fail('save', new ResultError('KIQ_RESULT_BACKEND_FAILED', 'down for a moment'))
+
+    await broker.sentTask('mine').cancel()
+
+    expect(results.stored('mine')).toMatchObject({ is_err: true, error: { code: 'KIQ_TASK_CANCELLED' } })
   })
 
   it('is false for a task that has ended, or never was', async () => {

@@ -1,5 +1,5 @@
 import { cpSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
@@ -16,7 +16,7 @@ let sandbox: Sandbox
 beforeAll(() => {
   sandbox = new Sandbox()
   // Without what a run of the example in its own place has left behind.
-  cpSync(folder, join(sandbox.dir, 'examples'), { recursive: true, filter: (path) => !path.includes('.kiq') })
+  cpSync(folder, join(sandbox.dir, 'examples'), { recursive: true, filter: (path) => basename(path) !== '.kiq' })
 })
 
 afterAll(() => sandbox.close())
@@ -38,9 +38,7 @@ describe('examples', () => {
       const { exitCode, stdout, stderr } = await sandbox.run(join('examples', name), 'main.ts', worker)
 
       expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.any(String) })
-      expect(stdout.trimEnd(), stderr).toBe(
-        fillIn(readFileSync(join(folder, name, 'expected.txt'), 'utf8'), stdout),
-      )
+      expect(stdout.trimEnd(), stderr).toBe(fillIn(readFileSync(join(folder, name, 'expected.txt'), 'utf8'), stdout))
     },
     60_000,
   )

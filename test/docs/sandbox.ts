@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
-export const CLI = join(ROOT, 'dist/cli/main.js')
+const CLI = join(ROOT, 'dist/cli/main.js')
+
+const LONGEST_RUN_MS = 45_000
 
 /** What a user of the package may have installed beside it. */
 const INSTALLED = ['@photostructure', '@types', 'cbor-x', 'msgpackr', 'tsx', 'typescript', 'valibot', 'vitest', 'zod']
@@ -63,7 +65,10 @@ export class Sandbox {
   async node(folder: string, args: readonly string[]): Promise<Finished> {
     const child = this.#spawn(folder, args)
     const output = outputOf(child)
+    // Before the test gives up: then there is something to show.
+    const limit = setTimeout(() => child.kill('SIGKILL'), LONGEST_RUN_MS)
     const exitCode = await new Promise<number | null>((done) => child.once('close', done))
+    clearTimeout(limit)
     return { exitCode, ...output }
   }
 

@@ -33,7 +33,7 @@ describe('TypeScript in the documentation', () => {
     if (prints === undefined) continue
     it.concurrent(
       `prints what ${place} says`,
-      async ({ expect }) => {
+      async () => {
         const { exitCode, stdout, stderr } = await sandbox.run(folder, file, worker?.split(','))
 
         expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.any(String) })

@@ -357,11 +357,32 @@ describe('a program with isolated tasks', () => {
   })
 
   it('leaves no process behind when it is killed', async () => {
-    const pid = await start(program('process', "process.kill(process.pid, 'SIGKILL')")).catch(
-      (error: { stdout: string }) => Number(error.stdout),
-    )
+    const killed = start(program('process', "process.kill(process.pid, 'SIGKILL')"))
+    const pid = await killed.catch((error: { stdout: string }) => Number(error.stdout))
 
     expect(pid).toBeGreaterThan(0)
     await until(() => !isAlive(pid), soon)
+  })
+
+  it('leaves no process behind when it is killed while a task spins', async () => {
+    const source = `
+      import { writeSync } from 'node:fs'
+      import { Worker } from 'kiq'
+      import { broker, tasks } from './test/isolate/tasks.ts'
+      await new Worker(broker).start()
+      const sent = await tasks.process.spin.kiq()
+      let place
+      while (!(place = (await sent.getProgress())?.meta)) await new Promise((resolve) => setTimeout(resolve, 20))
+      writeSync(1, String(place.pid))
+      process.kill(process.pid, 'SIGKILL')
+    `
+    const pid = await start(source).catch((error: { stdout: string }) => Number(error.stdout))
+
+    expect(pid).toBeGreaterThan(0)
+    try {
+      await until(() => !isAlive(pid), { timeoutMs: 5_000 })
+    } finally {
+      if (isAlive(pid)) process.kill(pid, 'SIGKILL')
+    }
   })
 })

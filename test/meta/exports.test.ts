@@ -31,7 +31,9 @@ describe('the package', () => {
       console.log(JSON.stringify(counts))
     `
 
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { cwd: ROOT })
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
+      cwd: ROOT,
+    })
 
     const counts = JSON.parse(stdout) as Record<string, number>
     expect(Object.keys(counts)).toEqual(specifiers)

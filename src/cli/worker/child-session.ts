@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 import type { Logger } from '../../contract/index.ts'
 import { Broker, Worker } from '../../core/index.ts'
-import type { WorkerEnd } from '../../core/index.ts'
+import type { Watchdog, WorkerEnd } from '../../core/index.ts'
 import { sleep } from '../../util/abort.ts'
 import { loadBroker } from '../broker-module.ts'
 import { reportError } from '../error-report.ts'
@@ -13,7 +13,6 @@ import { killAfterMs } from './deadlines.ts'
 import { useLogger } from './broker-logger.ts'
 import type { ChildSettings, FromChild, Heartbeat, Receiving, Running, WorkerFacts } from './messages.ts'
 import { observeReceiving } from './receiving.ts'
-import type { Watchdog } from './watchdog.ts'
 
 const HEARTBEAT_MS = 1_000
 

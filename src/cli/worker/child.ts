@@ -1,5 +1,6 @@
 /** Program of a worker process: obeys the supervisor, see {@link ChildSession}. */
 import type { Logger } from '../../contract/index.ts'
+import { startWatchdog } from '../../core/index.ts'
 import { EXIT } from '../exit-codes.ts'
 import { createLogger } from '../log.ts'
 import { exitProcess } from '../terminal.ts'
@@ -7,9 +8,8 @@ import { ChildSession } from './child-session.ts'
 import { killAfterMs } from './deadlines.ts'
 import type { FromChild, ToChild } from './messages.ts'
 import { unwrapToChild, wrap } from './messages.ts'
-import { startWatchdog } from './watchdog.ts'
 
-const supervisorPid = process.ppid
+const parentPid = process.ppid
 let session: ChildSession | undefined
 let log: Logger | undefined
 
@@ -50,7 +50,7 @@ process.on('message', (raw) => {
 })
 
 async function start({ role, settings }: Extract<ToChild, { type: 'start' }>): Promise<void> {
-  const watchdog = startWatchdog({ supervisorPid, orphanDeadlineMs: killAfterMs(settings.deadlines, 'finish') })
+  const watchdog = startWatchdog({ parentPid, orphanDeadlineMs: killAfterMs(settings.deadlines, 'finish') })
   log = await createLogger(settings.log, role)
   session = new ChildSession({ settings, log, watchdog, send, exit: exitProcess })
   await session.run()

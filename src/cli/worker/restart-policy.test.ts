@@ -19,8 +19,8 @@ describe('planRestart', () => {
   })
 
   it('begins again after a healthy time', () => {
-    expect(planRestart({ failures: 8 }, 'died', 30_000, most)).toEqual({ delayMs: 100, state: { failures: 1 } })
-    expect(planRestart({ failures: 8 }, 'unusable', 29_999, most).state).toEqual({ failures: 9 })
+    expect(planRestart({ failures: 8 }, 'died', 2_000, most)).toEqual({ delayMs: 100, state: { failures: 1 } })
+    expect(planRestart({ failures: 8 }, 'unusable', 1_999, most).state).toEqual({ failures: 9 })
   })
 
   it.each(['stopped', 'recycled'] as const)('replaces a child that %s at once', (end) => {

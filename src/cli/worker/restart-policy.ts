@@ -2,8 +2,11 @@ import { backoffMs } from '../../util/backoff.ts'
 
 const BACKOFF = { baseMs: 100, maxMs: 10_000 }
 
-/** A child that lived so long after it was ready has shown that it can: the next failure counts as the first. */
-const HEALTHY_AFTER_MS = 30_000
+/**
+ * A child that lived so long after it was ready has shown that it can: the next failure counts as the first. Short, so
+ * that processes killed from outside now and then are replaced at once; a crash loop is faster than this.
+ */
+const HEALTHY_AFTER_MS = 2_000
 
 /** How a child ended. */
 export type ChildEnd =

@@ -82,7 +82,12 @@ async function startHelpers(
   if (reload) {
     const { target, modules, appDir } = child.modules
     const named = [target.module, ...modules].map((module) => modulePath(appDir, module))
-    stops.push(await watchFiles(reload, named, (path) => supervisor.restart(`${path} changed`)))
+    stops.push(
+      await watchFiles(reload, named, {
+        onChange: (path) => supervisor.restart(`${path} changed`),
+        onError: (error) => log.warn({ err: error }, 'Some files cannot be watched; a change of them goes unnoticed.'),
+      }),
+    )
     log.info({ dirs: reload.dirs }, `Watching ${reload.dirs.join(', ')} for changes; one worker process.`)
   }
   return async () => {

@@ -11,8 +11,15 @@ import type { WatchRules } from './watch-rules.ts'
 /** Editors and compilers write several files at once; what changes within so many milliseconds is one change. */
 const DEBOUNCE_MS = 200
 
+export interface WatchListener {
+  /** Gets one of the paths that changed, relative to the working directory. */
+  readonly onChange: (path: string) => void
+  /** Some files cannot be watched; the others still are. */
+  readonly onError: (error: unknown) => void
+}
+
 /**
- * Calls `onChange` with a path (relative to the working directory) after files changed.
+ * Tells after files changed.
  *
  * @param modules - Absolute paths of the modules that were named.
  * @returns Ends the watching.
@@ -21,7 +28,7 @@ const DEBOUNCE_MS = 200
 export async function watchFiles(
   { dirs, gitignore }: ReloadSettings,
   modules: readonly string[],
-  onChange: (path: string) => void,
+  { onChange, onError }: WatchListener,
 ): Promise<() => Promise<void>> {
   const { watch } = await import('chokidar')
   const folders = dirs.map(existingFolder)
@@ -36,6 +43,7 @@ export async function watchFiles(
     clearTimeout(timer)
     timer = setTimeout(() => onChange(relative(process.cwd(), path)), DEBOUNCE_MS)
   })
+  watcher.on('error', onError)
   await new Promise<void>((ready) => watcher.once('ready', ready))
   return async () => {
     clearTimeout(timer)

@@ -12,6 +12,7 @@ import { runInContext } from '../context.ts'
 import { toFailure } from '../failure.ts'
 import { loadModule } from '../load-module.ts'
 import { collectBrokers } from '../registry.ts'
+import { startWatchdog } from '../watchdog.ts'
 import { noResult, rejectTask, requeueTask, retryTask, TaskSignal } from '../signals.ts'
 import { fromFailure } from './pools.ts'
 import type { FromIsolate, IsolateRequest, LogLevel, ToIsolate } from './protocol.ts'
@@ -168,6 +169,8 @@ if (isMainThread) {
   process.on('message', (message) => receive(message as ToIsolate))
   // The worker is gone: nobody would ever read the outcome.
   process.on('disconnect', () => process.exit(0))
+  // A task that blocks this loop would never see that.
+  startWatchdog({ parentPid: process.ppid, orphanDeadlineMs: 1_000 })
   // The worker decides when an isolate ends; a signal to the whole process group must not.
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => {})

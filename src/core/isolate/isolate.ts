@@ -25,7 +25,8 @@ export function startIsolate(kind: IsolateKind): Isolate {
 }
 
 function startThread(): Isolate {
-  const thread = new Thread(ENTRY, { stdout: false, stderr: false })
+  // Options of this process, such as `--eval` or a loader, are not for the isolate; it loads TypeScript by itself.
+  const thread = new Thread(ENTRY, { execArgv: [] })
   const wiring = wire()
   thread.on('message', (message: FromIsolate) => wiring.message(message))
   thread.on('error', (error) => wiring.exit(`error: ${error.message}`))
@@ -34,6 +35,7 @@ function startThread(): Isolate {
     ...wiring.listeners,
     post: (message) => thread.postMessage(message),
     kill: async () => {
+      thread.ref()
       await thread.terminate()
     },
     setRef: (state) => {
@@ -54,6 +56,8 @@ function startProcess(): Isolate {
     post: (message) => void (child.connected && child.send(message)),
     kill: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return
+      // An idle one is unreferenced: nothing else may keep this process alive until it is gone.
+      child.ref()
       const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
       child.kill('SIGKILL')
       await gone

@@ -4,7 +4,7 @@ import type { WatchdogData } from './watchdog-thread.ts'
 
 /**
  * Kills this process from a thread of its own, since a task that blocks the event loop for ever would also block every
- * timer that could end it: when the deadline after {@link Watchdog.arm} is over, or when the supervisor has been gone for
+ * timer that could end it: when the deadline after {@link Watchdog.arm} is over, or when its parent has been gone for
  * that long. While such a process lives its leases are renewed, and nobody else gets its messages.
  */
 export interface Watchdog {
@@ -18,7 +18,7 @@ export function startWatchdog(data: WatchdogData): Watchdog {
     execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 },
   })
-  // A watchdog that cannot run is no reason to end; the supervisor has its own deadline.
+  // A watchdog that cannot run is no reason to end; the parent has its own deadline.
   thread.on('error', () => {})
   thread.unref()
   return { arm: (deadlineMs) => thread.postMessage(deadlineMs) }
