@@ -57,7 +57,7 @@ export async function windowed(count, width, operation) {
 }
 
 /** @param {readonly number[]} values */
-export function median(values) {
+function median(values) {
   return percentile(values, 0.5)
 }
 
@@ -65,7 +65,7 @@ export function median(values) {
  * @param {readonly number[]} values
  * @param {number} share 0.99 = the 99th percentile
  */
-export function percentile(values, share) {
+function percentile(values, share) {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN
 }

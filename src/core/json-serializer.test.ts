@@ -51,7 +51,9 @@ describe('JsonSerializer', () => {
   it('round trips every JSON value', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        expect(roundTrip(value)).toEqual(value)
+        // JSON has no negative zero.
+        const copy = JSON.parse(JSON.stringify(value)) as unknown
+        expect(roundTrip(copy)).toEqual(copy)
       }),
     )
   })

@@ -3,7 +3,7 @@ import type { Labels } from '../contract/index.ts'
 import { show } from '../util/show.ts'
 
 /** Numbers of Taskiq's label types; wire format, section 1.3. */
-export const LABEL_TYPE = { ANY: 1, INT: 2, STR: 3, FLOAT: 4, BOOL: 5, BYTES: 6 } as const
+const LABEL_TYPE = { ANY: 1, INT: 2, STR: 3, FLOAT: 4, BOOL: 5, BYTES: 6 } as const
 
 /** Labels as they stand in a message. */
 export interface EncodedLabels {

@@ -14,10 +14,9 @@ import type { Broker, BrokerParts } from './broker.ts'
 import { Execution } from './execution.ts'
 import type { ExecutionParts } from './execution.ts'
 import { toFailure } from './failure.ts'
-import { requeueOf, RETRIES_LABEL, retryOf } from './retry-message.ts'
+import { requeueOf, retryOf } from './retry-message.ts'
 import type { RunTask, Thrown } from './run-task.ts'
 import type { Settler } from './settler.ts'
-import { numberLabel } from './sender.ts'
 import { TaskSignal } from './signals.ts'
 import type { AckType, TaskDefinition } from './task-definition.ts'
 import { parseAckType } from './task-definition.ts'
@@ -497,9 +496,4 @@ function poisoned(delivery: Delivery): MessageError {
     `The message was delivered ${delivery.attempt - 1} times and no worker finished it: it probably kills the process ` +
       'that runs it. Fix the task, then put the message back with `kiq dead retry`.',
   )
-}
-
-/** Retries so far, as the retry middlewares count them. */
-export function retriesOf(message: TaskMessage): number {
-  return numberLabel(RETRIES_LABEL, message.labels[RETRIES_LABEL]) ?? 0
 }

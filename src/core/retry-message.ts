@@ -1,9 +1,9 @@
 import type { Labels, TaskMessage } from '../contract/index.ts'
 
 /** Label in which Taskiq's `requeue` counts. */
-export const REQUEUE_LABEL = 'X-Taskiq-requeue'
+const REQUEUE_LABEL = 'X-Taskiq-requeue'
 /** Label in which Taskiq's retry middlewares count. */
-export const RETRIES_LABEL = '_retries'
+const RETRIES_LABEL = '_retries'
 
 /**
  * The message of the next attempt: same id and arguments, with the labels merged. The delay of the attempt before is not

@@ -1,4 +1,4 @@
 export type { RetryOn, RetryPolicyOptions } from './retry-policy.ts'
 export { SimpleRetryMiddleware } from './simple-retry.ts'
-export { retryDelayMs, SmartRetryMiddleware } from './smart-retry.ts'
+export { SmartRetryMiddleware } from './smart-retry.ts'
 export type { SmartRetryOptions } from './smart-retry.ts'

@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -34,7 +44,13 @@ beforeAll(async () => {
   symlinkSync(join(ROOT, 'node_modules/@types'), join(dir, 'node_modules/@types'))
   writeFileSync(join(dir, 'package.json'), '{ "type": "module" }')
   for (const name of names) cpSync(join(PROGRAMS, name), join(dir, name), { recursive: true })
-  const compilerOptions = { strict: true, target: 'ES2023', module: 'NodeNext', moduleResolution: 'NodeNext', noEmit: true }
+  const compilerOptions = {
+    strict: true,
+    target: 'ES2023',
+    module: 'NodeNext',
+    moduleResolution: 'NodeNext',
+    noEmit: true,
+  }
   // Programs import each other as they are written: `./tasks.ts`.
   const options = { ...compilerOptions, allowImportingTsExtensions: true, types: ['node'] }
   writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, include: names }))
@@ -87,7 +103,10 @@ function differences(stdout: string, expected: string): string[] {
   const printed = stdout.trimEnd().split('\n')
   const wanted = expected.trimEnd().split('\n')
   return Array.from({ length: Math.max(printed.length, wanted.length) }, (_, i) => i).flatMap((i) => {
-    const pattern = wanted[i]?.split(/<[^<>]*>/).map(escapeRegExp).join('.*')
+    const pattern = wanted[i]
+      ?.split(/<[^<>]*>/)
+      .map(escapeRegExp)
+      .join('.*')
     if (pattern !== undefined && new RegExp(`^${pattern}$`).test(printed[i] ?? '')) return []
     return [`line ${i + 1}: ${JSON.stringify(printed[i])} instead of ${JSON.stringify(wanted[i])}`]
   })

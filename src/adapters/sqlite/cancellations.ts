@@ -20,7 +20,7 @@ interface Found {
  * Takes queued tasks from their queue and asks workers to stop running ones.
  *
  * There is no index on the task id (see `schema.ts`), so a batch of requests costs one pass over the waiting messages, in
- * short steps: some 20 ms per 100,000 of them. Requests of one turn of the event loop share a pass.
+ * short steps: some 25 ms per 100,000 of them. Requests of one turn of the event loop share a pass.
  */
 export class Canceller {
   readonly #database: Database

@@ -83,9 +83,9 @@ function loadBuiltin(): LoadedDriver | undefined {
 function loadPackage(): LoadedDriver {
   // Not `import()`: the heartbeat's thread loads it by path, and both must get the very same file. Two copies of SQLite
   // in one process drop each other's locks.
-  const load = createRequire(import.meta.url)
-  const specifier = load.resolve(PEER)
-  const driver: unknown = load(specifier)
+  const require = createRequire(import.meta.url)
+  const specifier = require.resolve('@photostructure/sqlite')
+  const driver: unknown = require(specifier)
   if (isDriver(driver)) return { driver, specifier }
   throw new ConfigError('KIQ_PEER_MISSING', `${specifier} has no \`DatabaseSync\`. Install version 1.2 or newer.`)
 }

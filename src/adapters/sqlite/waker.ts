@@ -2,7 +2,7 @@ import { watch } from 'node:fs'
 import type { FSWatcher } from 'node:fs'
 
 /** While changes follow each other. */
-const HOT_POLL_MS = 2
+const HOT_POLL_MS = 1
 /** Without a change for this long, the watch takes over. */
 const COOL_AFTER_MS = 20
 /** For what the watch misses. */
@@ -19,7 +19,7 @@ export interface WakerParts {
  * Tells when the database changed: by another process or by this one ({@link Waker.wrote}).
  *
  * - *asleep* while nobody listens: does nothing.
- * - *hot* from the first listener, and from every change: asks for SQLite's `data_version` every two milliseconds. The
+ * - *hot* from the first listener, and from every change: asks for SQLite's `data_version` every millisecond. The
  *   file system is not asked, since every writer would pay for its reports (measured: 15 % of a busy queue).
  * - *cool* after 20 ms without a change: the file system reports writes to the log, and a slow poll catches what it does
  *   not report.
