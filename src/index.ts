@@ -49,7 +49,6 @@ export type {
   DeclareTask,
   EventHandler,
   Isolation,
-  LabelSchedule,
   PositionalOptions,
   ProgressTracker,
   RecordOptions,

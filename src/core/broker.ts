@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 
-import { ConfigError } from '../contract/index.ts'
+import { ConfigError, KiqError } from '../contract/index.ts'
 import type {
   Delivery,
   Formatter,
@@ -9,11 +9,14 @@ import type {
   Middleware,
   Progress,
   ResultBackend,
+  ResultRecord,
   Serializer,
   TaskMessage,
   TaskResult,
   Transport,
 } from '../contract/index.ts'
+import { sleep } from '../util/abort.ts'
+import { backoffMs } from '../util/backoff.ts'
 import type { Duration } from '../util/duration.ts'
 import { defaultLogger } from './default-logger.ts'
 import { optionalDurationMs } from './duration.ts'
@@ -22,7 +25,7 @@ import { toFailure } from './failure.ts'
 import { JsonSerializer } from './json-serializer.ts'
 import type { Producer } from './kicker.ts'
 import { MiddlewareStack } from './middleware-stack.ts'
-import { noteBroker, TaskRegistry } from './registry.ts'
+import { noteBroker, refuseInIsolate, TaskRegistry } from './registry.ts'
 import type { ResultCodec, WaitOptions } from './results.ts'
 import { Results } from './results.ts'
 import { Sender } from './sender.ts'
@@ -95,6 +98,7 @@ export class Broker implements Producer {
   readonly #middlewares = new MiddlewareStack()
   readonly #handlers = new Map<BrokerEvent, EventHandler[]>()
   readonly #sender: Sender
+  readonly #sendTimeoutMs: number
   readonly #results: Results
   #resultBackend: ResultBackend | undefined
   #serializer: Serializer
@@ -121,13 +125,14 @@ export class Broker implements Producer {
     this.#inProcess = options.serializer ? undefined : inProcess
     this.#formatter = this.#inProcess?.formatter ?? new TaskiqFormatter(this.#serializer)
     this.#logger = options.logger ?? defaultLogger
+    this.#sendTimeoutMs = optionalDurationMs('sendTimeout', options.sendTimeout, 10_000)
     this.#sender = new Sender({
       transport,
       middlewares: this.#middlewares,
       formatter: () => this.#formatter,
       logger: () => this.#logger,
       defaultQueue: this.defaultQueue,
-      sendTimeoutMs: optionalDurationMs('sendTimeout', options.sendTimeout, 10_000),
+      sendTimeoutMs: this.#sendTimeoutMs,
       assertStarted: () => this.#assertStarted(),
     })
     this.#results = new Results(
@@ -211,7 +216,7 @@ export class Broker implements Producer {
     return this
   }
 
-  /** Ids of new tasks. The default is a UUIDv4 as 32 hexadecimal digits, as in Taskiq. */
+  /** Ids of new tasks. The default is a UUIDv7 as 32 hexadecimal digits; Taskiq's are UUIDv4. */
   withIdGenerator(next: () => string): this {
     this.#nextId = next
     return this
@@ -240,7 +245,9 @@ export class Broker implements Producer {
    */
   async startup(): Promise<void> {
     await this.#once(async () => {
-      if (this.#role === 'stopped') await this.#start('client', ['clientStartup'])
+      if (this.#role !== 'stopped') return
+      refuseInIsolate('broker.startup()')
+      await this.#start('client', ['clientStartup'])
     })
   }
 
@@ -280,6 +287,7 @@ export class Broker implements Producer {
     try {
       await this.#once(async () => {
         if (this.#role === 'stopped') {
+          refuseInIsolate('A worker')
           await this.#start('worker', events)
         } else if (this.#role === 'client') {
           await this.#runHandlers(events)
@@ -416,9 +424,24 @@ export class Broker implements Producer {
     const outcome = await this.transport.cancel(taskId)
     if (outcome === 'removed' && this.#resultBackend) {
       const error = toFailure(cancelledError(taskId))
-      await this.#results.save(this.#results.encode(taskId, { isErr: true, error, executionTime: 0, labels: {} }))
+      await this.#saveStubbornly(this.#results.encode(taskId, { isErr: true, error, executionTime: 0, labels: {} }))
     }
     return outcome !== 'unknown'
+  }
+
+  /** The message is gone already: without its result somebody would wait for ever. Tries for as long as a send may take. */
+  async #saveStubbornly(record: ResultRecord): Promise<void> {
+    const deadline = performance.now() + this.#sendTimeoutMs
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#results.save(record)
+        return
+      } catch (error) {
+        const delayMs = backoffMs(attempt, { baseMs: 50, maxMs: 1_000 })
+        if (performance.now() + delayMs > deadline) throw error
+        await sleep(delayMs)
+      }
+    }
   }
 
   // --- for the worker
@@ -446,8 +469,11 @@ export interface BrokerParts {
   readonly logger: Logger
 }
 
-export function cancelledError(taskId: string): ConfigError {
-  return new ConfigError('KIQ_TASK_CANCELLED', `Task ${taskId} was cancelled.`)
+/** Named after what it says, as waiters in other languages see the name only. */
+class TaskCancelledError extends KiqError {}
+
+export function cancelledError(taskId: string): KiqError {
+  return new TaskCancelledError('KIQ_TASK_CANCELLED', `Task ${taskId} was cancelled.`)
 }
 
 /** Runs every step, also after one that threw; returns the errors. */

@@ -2,6 +2,7 @@ import type { Body, FormattedMessage, Formatter, TaskMessage, TaskResult } from 
 import { JsonSerializer } from './json-serializer.ts'
 import { decodeLabels, encodeLabels } from './labels.ts'
 import { toPlain } from './plain.ts'
+import { resultLabels } from './result-codec.ts'
 import type { ResultCodec } from './results.ts'
 import { TaskiqFormatter } from './taskiq-formatter.ts'
 
@@ -61,14 +62,21 @@ export class InProcessFormatter implements Formatter {
 /** Results as copies of plain values. */
 export const inProcessResults: ResultCodec = {
   encode: (result) => {
-    if (result.isErr) return result as unknown as Body
+    const labels = resultLabels(result.labels)
+    if (result.isErr) return { ...result, labels } as unknown as Body
     const returnValue = copyPlain(toPlain(result.returnValue, VALUE))
-    return { ...result, returnValue } as unknown as Body
+    return { ...result, returnValue, labels } as unknown as Body
   },
   decode: (body) => {
     const result = body as unknown as TaskResult
     return result.isErr ? result : { ...result, returnValue: copyPlain(result.returnValue) }
   },
+}
+
+/** What JSON would make of it: a small bigint is read as a number, and -0 as 0. */
+function copyLeaf(value: unknown): unknown {
+  if (value === 0) return 0
+  return typeof value === 'bigint' && Number.isSafeInteger(Number(value)) ? Number(value) : value
 }
 
 /** Spreading copies them; JSON does not know them. */
@@ -78,12 +86,11 @@ function dropSymbols(fields: Record<PropertyKey, unknown>): void {
 
 /** Values are plain already: trees of arrays and plain objects. */
 function copyPlain(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
+  if (typeof value !== 'object' || value === null) return copyLeaf(value)
   if (Array.isArray(value)) {
     const items: unknown[] = value.slice()
     for (let i = 0; i < items.length; i += 1) {
-      const item = items[i]
-      if (typeof item === 'object' && item !== null) items[i] = copyPlain(item)
+      items[i] = copyPlain(items[i])
     }
     return items
   }
@@ -91,8 +98,7 @@ function copyPlain(value: unknown): unknown {
   if (Object.getOwnPropertySymbols(fields).length > 0) dropSymbols(fields)
   // Only own keys: the copy has no other enumerable ones. `Object.keys` would make an array per message.
   for (const key in fields) {
-    const item = fields[key]
-    if (typeof item === 'object' && item !== null) fields[key] = copyPlain(item)
+    fields[key] = copyPlain(fields[key])
   }
   return fields
 }

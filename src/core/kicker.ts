@@ -20,7 +20,6 @@ interface Plan {
   readonly producer: () => Producer
   readonly labels: Labels
   readonly taskId?: string | undefined
-  readonly scheduleId?: string | undefined
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -51,9 +50,12 @@ export class Kicker<A extends readonly unknown[] = readonly unknown[], R = unkno
     return this.#with({ producer: () => broker })
   }
 
-  /** Adds keyword arguments, for tasks of other languages; fields of a record task's input. */
-  withKwargs(kwargs: Readonly<Record<string, unknown>>): Kicker<A, R> {
-    return this.#with({ kwargs: { ...this.#plan.kwargs, ...kwargs } })
+  /**
+   * Adds keyword arguments: for tasks of other languages, for positional tasks with `params`, and for fields of a record
+   * task's input. `kiq()` may then be called without arguments.
+   */
+  withKwargs(kwargs: Readonly<Record<string, unknown>>): Kicker<A | [], R> {
+    return new Kicker<A | [], R>({ ...this.#plan, kwargs: { ...this.#plan.kwargs, ...kwargs } })
   }
 
   /** Label `queue_name`: only workers of that queue take it. */
@@ -74,14 +76,11 @@ export class Kicker<A extends readonly unknown[] = readonly unknown[], R = unkno
     return this.withLabels({ priority })
   }
 
-  /** Label `timeout`: longest execution. */
+  /** Label `timeout`: longest execution, more than 0. */
   withTimeout(timeout: Duration): Kicker<A, R> {
-    return this.withLabels({ timeout: durationMs('timeout', timeout) / 1000 })
-  }
-
-  /** Id of the schedule that a `scheduleBy…` method makes. */
-  withScheduleId(scheduleId: string): Kicker<A, R> {
-    return this.#with({ scheduleId })
+    const timeoutMs = durationMs('timeout', timeout)
+    if (timeoutMs > 0) return this.withLabels({ timeout: timeoutMs / 1000 })
+    throw new ConfigError('KIQ_CONFIG_INVALID', 'The timeout is 0. Use more, or leave it out for no limit.')
   }
 
   /**

@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs'
+import { register } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -6,6 +7,17 @@ import { ConfigError } from '../contract/index.ts'
 
 /** Kept in a variable: an optional peer, asked for only when a TypeScript module is loaded on a Node that needs it. */
 const TSX: string = 'tsx/esm/api'
+
+/**
+ * A resolve hook: TypeScript in a package without `"type": "module"` is still an ES module for us. tsx would make it
+ * CommonJS, which on Node 20 cannot `require()` this package.
+ */
+const TREAT_AS_MODULES: string = `data:text/javascript,${encodeURIComponent(`
+export async function resolve(specifier, context, next) {
+  const found = await next(specifier, context)
+  const isOurs = found.format === 'commonjs' && /\\.tsx?($|\\?)/.test(found.url) && !found.url.includes('/node_modules/')
+  return isOurs ? { ...found, format: 'module' } : found
+}`)}`
 
 let typescriptReady: Promise<void> | undefined
 
@@ -54,4 +66,5 @@ async function registerTsx(specifier: string): Promise<void> {
     )
   }
   tsx.register()
+  register(TREAT_AS_MODULES)
 }

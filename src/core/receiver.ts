@@ -196,7 +196,7 @@ export class Receiver {
       }
     }
     if (ackType === 'manual' && !execution.isAcked && outcome.verdict.kind === 'done') {
-      return { ...outcome, verdict: { kind: 'requeue' } }
+      return { ...outcome, stored: false, verdict: { kind: 'requeue' } }
     }
     return outcome
   }
@@ -413,7 +413,10 @@ export class Receiver {
 
   #logFailure({ message, attempt }: Execution, error: unknown, verdict: Verdict): void {
     const fields = { err: error, taskId: message.taskId, taskName: message.taskName, attempt }
-    if (verdict.kind === 'retry') this.#core.logger.info(fields, `Task ${message.taskName} failed; it will be retried.`)
+    if (KiqError.is(error, 'KIQ_TASK_CANCELLED'))
+      this.#core.logger.info(fields, `Task ${message.taskName} was cancelled.`)
+    else if (verdict.kind === 'retry')
+      this.#core.logger.info(fields, `Task ${message.taskName} failed; it will be retried.`)
     else this.#core.logger.error(fields, `Task ${message.taskName} failed.`)
   }
 
@@ -493,7 +496,8 @@ function failureControl({ message, attempt }: Execution, decision: { current: Ve
 function poisoned(delivery: Delivery): MessageError {
   return new MessageError(
     'KIQ_MESSAGE_POISONED',
-    `The message was delivered ${delivery.attempt - 1} times and no worker finished it: it probably kills the process ` +
-      'that runs it. Fix the task, then put the message back with `kiq dead retry`.',
+    `The message was delivered ${delivery.attempt - 1} times without an outcome: the process that ran it died each time, ` +
+      'or its ack type is `manual` and it ended without ack(). Fix the task, then put the message back with ' +
+      '`kiq dead retry`.',
   )
 }

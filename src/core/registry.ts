@@ -48,3 +48,16 @@ export function collectBrokers(): Set<unknown> {
 export function noteBroker(broker: unknown): void {
   collector?.add(broker)
 }
+
+/**
+ * @throws {ConfigError} `KIQ_CONFIG_INVALID` in a thread or process for isolated tasks: the module that declares the task
+ *   is a whole program, which would run again there, and again in the isolates of that one.
+ */
+export function refuseInIsolate(what: string): void {
+  if (collector === undefined) return
+  throw new ConfigError(
+    'KIQ_CONFIG_INVALID',
+    `${what} was called where an isolated task loads its module: that module starts a program. Declare isolated tasks in a ` +
+      'module that only declares, and start the broker in another.',
+  )
+}

@@ -58,7 +58,7 @@ export function decodeProgress(body: Body, serializer: Serializer, taskId: strin
 }
 
 /** Labels hold values here; bytes become the Base64 text they have in a message. */
-function resultLabels(labels: Readonly<Record<string, unknown>>): Record<string, unknown> {
+export function resultLabels(labels: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const plain: [string, unknown][] = []
   for (const [key, value] of Object.entries(labels)) {
     if (value === undefined) continue

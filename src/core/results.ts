@@ -1,4 +1,4 @@
-import { BrokerError, ConfigError, KiqError, ResultError } from '../contract/index.ts'
+import { ConfigError, KiqError, ResultError } from '../contract/index.ts'
 import type { Body, Progress, ResultBackend, ResultRecord, Serializer, TaskResult } from '../contract/index.ts'
 import { MAX_TIMER_MS, sleep } from '../util/abort.ts'
 import type { Duration } from '../util/duration.ts'
@@ -19,6 +19,8 @@ export interface WaitOptions {
 const DEFAULT_WAIT_MS = 24 * 60 * 60 * 1000
 const FIRST_POLL_MS = 10
 const LAST_POLL_MS = 1_000
+/** Longest wait for the answer to a look that has no time of its own. */
+const LAST_LOOK_MS = 1_000
 const SWEEP_MS = 60_000
 
 /** A result ⇄ what a backend stores. The default is Taskiq's record in the backend's serializer. */
@@ -156,7 +158,7 @@ export class Results {
   /** A busy process may see its timer before the notification of a result that is there. */
   async #lastLook(wait: Wait, timeoutMs: number): Promise<void> {
     try {
-      const [body] = await this.#require().get([wait.taskId])
+      const [body] = (await within(LAST_LOOK_MS, undefined, this.#require().get([wait.taskId]))) ?? []
       if (body !== undefined) {
         wait.resolve(body)
         return
@@ -188,12 +190,13 @@ export class Results {
     const over = signal ? AbortSignal.any([signal, closing]) : closing
     let intervalMs = FIRST_POLL_MS
     for (;;) {
-      const body = await readOnce(backend, taskId, deadline)
+      const withinMs = Math.max(deadline - performance.now(), timeoutMs === 0 ? LAST_LOOK_MS : 0)
+      const body = await within(withinMs, over, readOnce(backend, taskId, deadline))
       if (body !== undefined) return body
+      if (over.aborted) throw abortReason(over)
       const left = deadline - performance.now()
       if (left <= 0) throw timedOut(taskId, timeoutMs)
       await sleep(Math.min(intervalMs, left), over)
-      if (over.aborted) throw abortReason(over)
       intervalMs = Math.min(intervalMs * 1.5, LAST_POLL_MS)
     }
   }
@@ -218,8 +221,8 @@ function endWith(wait: Wait, error: Error): void {
   wait.reject(error)
 }
 
-function closed(): BrokerError {
-  return new BrokerError(
+function closed(): ConfigError {
+  return new ConfigError(
     'KIQ_BROKER_NOT_STARTED',
     'The broker was shut down while somebody waited for a result. Wait for the results first, or wait again later with ' +
       'broker.sentTask(taskId).',
@@ -255,6 +258,19 @@ class BoundedWaits {
 
   close(): void {
     for (const wait of [...this.#waits]) endWith(wait, closed())
+  }
+}
+
+/** A look of a backend that does not answer ends all the same: with `undefined`, as one that found nothing. */
+async function within<T>(ms: number, signal: AbortSignal | undefined, look: Promise<T>): Promise<T | undefined> {
+  const answered = new AbortController()
+  // Whoever loses the race may still reject.
+  look.catch(() => undefined)
+  try {
+    const over = signal ? AbortSignal.any([signal, answered.signal]) : answered.signal
+    return await Promise.race([look, sleep(ms, over).then(() => undefined)])
+  } finally {
+    answered.abort()
   }
 }
 

@@ -123,7 +123,7 @@ export class Sender {
       throw new MessageError('KIQ_LABEL_INVALID', `Label "delay" is ${seconds} seconds. Use 0 or more.`)
     }
     if (seconds !== undefined && seconds > 0) {
-      this.#require('delays', 'a delay', 'Use a schedule source, or a transport that delays.')
+      this.#require('delays', 'a delay', 'Use a transport that delays.')
       timing.deliverAt = Date.now() + Math.round(seconds * 1000)
     }
     const rank = numberLabel('priority', priority)

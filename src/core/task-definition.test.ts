@@ -32,7 +32,6 @@ describe('defineTask', () => {
       module: undefined,
       timeoutMs: undefined,
       resultTtlMs: undefined,
-      schedule: [],
     })
   })
 

@@ -45,20 +45,6 @@ export interface TaskOptions {
   readonly module?: string | undefined
   /** How long the result is kept; the broker's setting when absent. */
   readonly resultTtl?: Duration | undefined
-  /** Schedules of this task, read by `LabelScheduleSource`. */
-  readonly schedule?: readonly LabelSchedule[] | undefined
-}
-
-/** A schedule declared on the task itself. */
-export interface LabelSchedule {
-  readonly cron?: string | undefined
-  readonly timeZone?: string | undefined
-  readonly interval?: Duration | undefined
-  readonly time?: Date | undefined
-  readonly args?: readonly unknown[] | undefined
-  readonly kwargs?: Readonly<Record<string, unknown>> | undefined
-  readonly labels?: Labels | undefined
-  readonly scheduleId?: string | undefined
 }
 
 /** How arguments reach the function: as positions (wire `args`) or as one record (wire `kwargs`). */
@@ -77,7 +63,6 @@ export interface TaskDefinition {
   readonly module: string | undefined
   readonly timeoutMs: number | undefined
   readonly resultTtlMs: number | undefined
-  readonly schedule: readonly LabelSchedule[]
 }
 
 export interface DefinitionParts {
@@ -116,7 +101,6 @@ export function defineTask({ name, style, run, schema, options }: DefinitionPart
     module: options.module,
     timeoutMs,
     resultTtlMs: options.resultTtl === undefined ? undefined : durationMs('resultTtl', options.resultTtl),
-    schedule: options.schedule ?? [],
   }
 }
 

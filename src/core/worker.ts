@@ -13,6 +13,7 @@ import { IsolatePools } from './isolate/pools.ts'
 import { Receiver } from './receiver.ts'
 import { createRunTask } from './run-task.ts'
 import { Settler } from './settler.ts'
+import { Slots } from './slots.ts'
 import { parseAckType } from './task-definition.ts'
 import type { AckType } from './task-definition.ts'
 
@@ -79,8 +80,6 @@ const RECEIVE_BACKOFF = { baseMs: 100, maxMs: 5_000 }
 export class Worker {
   readonly #broker: Broker
   readonly #queues: readonly string[] | undefined
-  readonly #concurrency: number
-  readonly #prefetch: number
   readonly #maxTasks: number
   readonly #waitTasksMs: number
   readonly #shutdownMs: number
@@ -93,15 +92,16 @@ export class Worker {
   #receiveEnd = new AbortController()
   /** Ids that were cancelled while their message may have been in the buffer. */
   readonly #cancelledInBuffer = new Set<string>()
+  /** Queues beyond those of the tasks. */
+  readonly #served = new Set<string>()
   #detach: (() => void) | undefined
   readonly #giveUp = new AbortController()
   /** Ends the wait for running tasks. */
   readonly #deadline = new AbortController()
-  readonly #buffer: Delivery[] = []
+  readonly #slots: Slots
   readonly #executions = new Set<Execution>()
   /** Those who wait for the outcome of a task, oldest first; several may wait for one id. */
   readonly #finals: { readonly taskId: string; readonly resolve: () => void }[] = []
-  #running = 0
   #accepted = 0
   #processed = 0
   #lastFetchAt: number | undefined
@@ -115,15 +115,20 @@ export class Worker {
     this.#broker = broker
     this.#options = options
     this.#queues = options.queues
-    this.#concurrency = wholeNumber('concurrency', options.concurrency ?? 100, 1)
-    this.#prefetch = wholeNumber('prefetch', options.prefetch ?? 0, 0)
+    this.#slots = new Slots({
+      concurrency: wholeNumber('concurrency', options.concurrency ?? 100, 1),
+      prefetch: wholeNumber('prefetch', options.prefetch ?? 0, 0),
+      maxDeliveries: wholeNumber('maxDeliveries', options.maxDeliveries ?? 5, 1),
+      begin: (delivery) => this.#receiver?.process(delivery),
+      handBack: (deliveries) => this.#handBack(deliveries),
+      onFree: () => this.#wakeLoop(),
+    })
     this.#maxTasks = options.maxTasks === undefined ? Infinity : wholeNumber('maxTasks', options.maxTasks, 1)
     this.#waitTasksMs = optionalDurationMs('waitTasksTimeout', options.waitTasksTimeout, 30_000)
     this.#shutdownMs = optionalDurationMs('shutdownTimeout', options.shutdownTimeout, 5_000)
     this.#graceMs = optionalDurationMs('abortGrace', options.abortGrace, 1_000)
     this.#isolates = new IsolatePools({ module: options.module })
     if (options.ackType !== undefined) parseAckType(options.ackType)
-    wholeNumber('maxDeliveries', options.maxDeliveries ?? 5, 1)
     if (options.queues?.length === 0) {
       throw new ConfigError('KIQ_CONFIG_INVALID', '`queues` is empty. Name at least one queue, or leave it out.')
     }
@@ -131,7 +136,7 @@ export class Worker {
 
   /** Tasks in work now. */
   get running(): number {
-    return this.#running
+    return this.#slots.running
   }
 
   /** Tasks ended since the start. */
@@ -144,11 +149,18 @@ export class Worker {
     return this.#lastFetchAt
   }
 
+  /** @internal Takes from this queue too, from now on. */
+  serve(queue: string): void {
+    if (this.#served.has(queue)) return
+    this.#served.add(queue)
+    this.#restartReceive()
+  }
+
   /** Queues this worker takes from. */
   get queues(): readonly string[] {
     if (this.#queues) return this.#queues
     const named = this.#broker.tasks.map((task) => task.labels['queue_name']).filter((queue) => queue !== undefined)
-    return [...new Set([this.#broker.defaultQueue, ...named.map(String)])]
+    return [...new Set([this.#broker.defaultQueue, ...named.map(String), ...this.#served])]
   }
 
   /**
@@ -157,6 +169,9 @@ export class Worker {
    * @param events - Events to fire when the broker was not started; an in-memory broker fires both kinds.
    */
   async start(events?: readonly BrokerEvent[]): Promise<void> {
+    if (this.#stopReceiving.signal.aborted) {
+      throw new ConfigError('KIQ_CONFIG_INVALID', 'This worker was stopped. A worker runs once: make a new one.')
+    }
     if (this.#ended) return
     this.#detach = await this.#broker.startupWorker(
       {
@@ -228,6 +243,7 @@ export class Worker {
 
   #beginStop(): void {
     this.#stopReceiving.abort()
+    this.#slots.close()
     this.#receiveEnd.abort()
     this.#wakeLoop()
   }
@@ -247,7 +263,7 @@ export class Worker {
     while (!signal.aborted) {
       const left = this.#maxTasks - this.#accepted
       if (left <= 0) return 'max-tasks'
-      const free = this.#concurrency + this.#prefetch - this.#running - this.#buffer.length
+      const { free } = this.#slots
       if (free <= 0) {
         await this.#nextFreeSlot()
         continue
@@ -261,7 +277,8 @@ export class Worker {
         this.#lastFetchAt = Date.now()
         if (failures > 0) logger.info({ transport: transport.name }, 'The transport answers again.')
         failures = 0
-        this.#accept(deliveries)
+        this.#accepted += deliveries.length
+        this.#slots.accept(deliveries)
       } catch (error) {
         failures += 1
         if (failures === 1) logger.error({ err: error, transport: transport.name }, 'Cannot receive; trying again.')
@@ -271,21 +288,6 @@ export class Worker {
     return 'stopped'
   }
 
-  #accept(deliveries: readonly Delivery[]): void {
-    this.#accepted += deliveries.length
-    for (const delivery of deliveries) {
-      const begins = this.#running < this.#concurrency && !this.#stopReceiving.signal.aborted
-      if (begins) this.#begin(delivery)
-      else this.#buffer.push(delivery)
-    }
-  }
-
-  #begin(delivery: Delivery): void {
-    this.#running += 1
-    const receiver = this.#receiver as Receiver
-    receiver.process(delivery)
-  }
-
   #onDone(delivery: Delivery, error: unknown): void {
     if (error !== undefined) {
       this.#broker.parts.logger.error(
@@ -293,13 +295,10 @@ export class Worker {
         'A delivery could not be settled; the transport will deliver it again.',
       )
     }
-    this.#running -= 1
     this.#processed += 1
-    const next = this.#stopReceiving.signal.aborted ? undefined : this.#buffer.shift()
-    if (next) this.#begin(next)
-    if (this.#buffer.length === 0 && this.#cancelledInBuffer.size > 0) this.#cancelledInBuffer.clear()
-    this.#wakeLoop()
-    if (this.#running === 0) this.#allDone?.()
+    this.#slots.done(delivery)
+    if (this.#cancelledInBuffer.size > 0 && !this.#slots.hasWaiting) this.#cancelledInBuffer.clear()
+    if (this.#slots.running === 0) this.#allDone?.()
   }
 
   #nextFreeSlot(): Promise<void> {
@@ -320,9 +319,13 @@ export class Worker {
     const stopped = this.#stopReceiving.signal
     // The last of `maxTasks` may take their time, unless somebody asks for the end meanwhile.
     if (end === 'max-tasks') await this.#tasksDone(Infinity, stopped)
-    if (stopped.aborted) await this.#handBack()
+    if (stopped.aborted) {
+      const limit = setTimeout(() => this.#giveUp.abort(), this.#shutdownMs)
+      await this.#handBack(this.#slots.takeWaiting())
+      clearTimeout(limit)
+    }
     if (!(await this.#tasksDone(this.#waitTasksMs, this.#deadline.signal))) {
-      logger.warn({ running: this.#running }, 'Tasks still run at the deadline of the stop; aborting them.')
+      logger.warn({ running: this.#slots.running }, 'Tasks still run at the deadline of the stop; aborting them.')
       for (const execution of this.#executions) execution.abort(stoppedError(execution))
       // The runner gives the slot away after the grace period; what follows is only the write of the outcome.
       const limit = setTimeout(() => this.#giveUp.abort(), this.#graceMs + this.#shutdownMs)
@@ -336,14 +339,16 @@ export class Worker {
     return end
   }
 
-  async #handBack(): Promise<void> {
-    const buffered = this.#buffer.splice(0)
-    if (buffered.length === 0 || this.#settler === undefined) return
-    const settler = this.#settler
-    const limit = setTimeout(() => this.#giveUp.abort(), this.#shutdownMs)
-    const handed = await Promise.allSettled(buffered.map((delivery) => settler.settle({ kind: 'release', delivery })))
-    clearTimeout(limit)
-    const failed = handed.find((one) => one.status === 'rejected')
+  /** What waits here goes back, for others or for later. What cannot be given back waits for the lease. */
+  async #handBack(deliveries: readonly Delivery[]): Promise<void> {
+    const given: Promise<unknown>[] = []
+    for (const delivery of deliveries) {
+      // Cancelled here: nobody else would know. It ends at once, with its result.
+      if (this.#cancelledInBuffer.has(delivery.taskId ?? '')) this.#slots.beginNow(delivery)
+      else given.push(this.#settler?.settle({ kind: 'release', delivery }) ?? Promise.resolve())
+    }
+    const failed = (await Promise.allSettled(given)).find((one) => one.status === 'rejected')
+    this.#accepted -= given.length
     if (failed) {
       this.#broker.parts.logger.warn({ err: failed.reason as unknown }, 'Could not hand back prefetched messages.')
     }
@@ -351,7 +356,7 @@ export class Worker {
 
   /** @returns Whether nothing runs any more. */
   async #tasksDone(timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean> {
-    if (this.#running === 0) return true
+    if (this.#isIdle()) return true
     const over = new AbortController()
     const end = (): void => over.abort()
     signal?.addEventListener('abort', end, { once: true })
@@ -364,7 +369,7 @@ export class Worker {
   }
 
   #isIdle(): boolean {
-    return this.#running === 0
+    return this.#slots.running === 0
   }
 
   #note(execution: Execution): void {
@@ -382,7 +387,7 @@ export class Worker {
       isRunning = true
       execution.abort(cancelledError(taskId))
     }
-    if (!isRunning && this.#buffer.length > 0) this.#cancelledInBuffer.add(taskId)
+    if (!isRunning && this.#slots.hasWaiting) this.#cancelledInBuffer.add(taskId)
   }
 
   #loseLeases(deliveries: readonly Delivery[]): void {

@@ -102,7 +102,7 @@ export class Project {
   async worker(args: readonly string[] = [], options: { readonly processes?: number } = {}): Promise<Run> {
     const { processes = 1 } = options
     const run = this.kiq('worker', 'tasks.mjs', '-w', String(processes), '--log-format', 'json', ...args)
-    await until(() => run.ready.length === processes, SOON)
+    await run.becameReady(processes)
     return run
   }
 
@@ -191,18 +191,31 @@ export class Run {
 
   /** Waits for a line of the log. */
   async logged(text: string, count = 1): Promise<LogRecord> {
-    return await until(() => this.log.filter(({ msg }) => msg.includes(text))[count - 1], SOON)
+    return await this.#until(() => this.log.filter(({ msg }) => msg.includes(text))[count - 1])
   }
 
   /** Waits until that many processes in all have become ready. */
   async becameReady(count: number): Promise<readonly number[]> {
-    return await until(() => (this.ready.length >= count ? this.ready : undefined), SOON)
+    return await this.#until(() => (this.ready.length >= count ? this.ready : undefined))
   }
 
   /** Resolves when none of the worker processes that became ready lives. */
   async childrenGone(): Promise<void> {
     // A process closes its output a moment before it is gone.
     await until(() => this.ready.length > 0 && !this.ready.some(isAlive), SOON)
+  }
+
+  /** Waits for what the output should tell; what it tells instead is part of the failure. */
+  async #until<T>(condition: () => T | undefined): Promise<NonNullable<T>> {
+    try {
+      return await until(() => {
+        const found = condition()
+        if (found === undefined && this.#isClosed) throw new Error('The process has ended.')
+        return found
+      }, SOON)
+    } catch (error) {
+      throw new Error(`${String(error)}\n${this.stdout}${this.stderr}`)
+    }
   }
 
   async end(): Promise<void> {
@@ -232,9 +245,17 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false
   }
-  // An orphan that has ended stays as a zombie where nobody collects it, as in many containers.
-  const stat = `/proc/${pid}/stat`
-  return !existsSync(stat) || !/^\d+ \(.*\) Z/.test(readFileSync(stat, 'utf8'))
+  return !isZombie(pid)
+}
+
+/** An orphan that has ended stays as a zombie where nobody collects it, as in many containers. */
+function isZombie(pid: number): boolean {
+  try {
+    return /^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    // It is gone since, or this is no Linux.
+    return false
+  }
 }
 
 /** The lines that are complete and JSON. */

@@ -33,6 +33,31 @@ describe('kiq worker, told to restart by SIGHUP', () => {
     expect(run.ready.map(isAlive)).toEqual([false, false, true, true])
   })
 
+  it('lets the old child finish its task while the new one takes the next', async () => {
+    project = new Project()
+    const client = await project.client()
+    const run = await project.worker()
+    const gate = client.externalTask<[number]>('gate')
+    await gate.kiq(1)
+    await project.told('start')
+
+    run.signal('SIGHUP')
+    await run.becameReady(2)
+    project.openGate(2)
+    await gate.kiq(2)
+    await project.told('end')
+    project.openGate(1)
+    await run.logged('The worker processes were restarted')
+
+    const [old, fresh] = run.ready
+    expect(project.events.map(({ event, n, pid }) => [event, n, pid])).toEqual([
+      ['start', 1, old],
+      ['start', 2, fresh],
+      ['end', 2, fresh],
+      ['end', 1, old],
+    ])
+  })
+
   it('keeps the old children when the new code does not load', async () => {
     project = new Project()
     const client = await project.client()

@@ -172,8 +172,10 @@ describe('a message whose workers die', () => {
     broker.task('task', () => void ran.push(context().attempt))
     const worker = await work({ maxDeliveries: 3 })
 
-    for (const attempt of [1, 2, 3, 4]) transport.deliver(wire('task', { task_id: `d${attempt}` }), { attempt })
-    await until(() => worker.processed === 4, { timeoutMs: 2_000 })
+    for (const attempt of [1, 2, 3, 4]) {
+      transport.deliver(wire('task', { task_id: `d${attempt}` }), { attempt })
+      await until(() => worker.processed === attempt, { timeoutMs: 2_000 })
+    }
 
     expect(ran).toEqual([1, 2, 3])
     expect([...transport.settled].sort()).toEqual(['ack d1', 'ack d2', 'ack d3', 'dead d4'])
@@ -181,7 +183,7 @@ describe('a message whose workers die', () => {
     const dead = transport.settlements.find(({ kind }) => kind === 'dead')
     expect(dead).toMatchObject({
       taskName: 'task',
-      reason: expect.stringContaining('was delivered 3 times and no worker finished it') as string,
+      reason: expect.stringContaining('was delivered 3 times without an outcome') as string,
     })
   })
 
@@ -206,7 +208,7 @@ describe('a message whose workers die', () => {
     await work({ maxDeliveries: 2 })
 
     expect(await (await task.kiq()).result({ timeout: '5s' })).toBe(20)
-    expect(transport.settled.at(-1)).toMatch(/^ack/)
+    await until(() => transport.settled.at(-1)?.startsWith('ack'), { timeoutMs: 2_000 })
   })
 
   it('with ack type manual is given up when no delivery acknowledges it', async () => {

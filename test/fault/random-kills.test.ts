@@ -1,23 +1,16 @@
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, copyFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 
-import type { Broker, SentTask, Task } from 'kiq'
-import { afterAll, describe, expect, it } from 'vitest'
+import type { Broker, SentTask } from 'kiq'
+import { describe, expect, it } from 'vitest'
 
-const ROOT = resolve(import.meta.dirname, '../..')
+import { startProject } from './project.ts'
+
 const TASKS = 20_000
 const KILLING_SECONDS = 60
 const PROCESSES = 3
 const CONCURRENCY = 20
-
-/** What `tasks.mjs` exports. */
-interface FaultTasks {
-  readonly broker: Broker
-  readonly work: Task<[n: number, ms: number], Promise<number>>
-}
 
 interface LedgerLine {
   readonly at: number
@@ -26,24 +19,12 @@ interface LedgerLine {
   readonly pid: number
 }
 
-const dir = mkdtempSync(join(tmpdir(), 'kiq-fault-'))
-afterAll(() => rmSync(dir, { recursive: true, force: true }))
-
 describe('workers that are killed at random', () => {
   it(
     'lose no task, and each has exactly one result',
     async () => {
-      installKiq(dir)
-      process.env['KIQ_FAULT_DIR'] = dir
-      const { broker, work } = (await import(join(dir, 'tasks.mjs'))) as FaultTasks
-      const supervisor = spawn(
-        process.execPath,
-        // prettier-ignore
-        [join(ROOT, 'dist/cli/main.js'), 'worker', 'tasks.mjs:broker', '--processes', String(PROCESSES), '--concurrency', String(CONCURRENCY)],
-        { cwd: dir, env: { ...process.env, KIQ_FAULT_DIR: dir }, stdio: ['ignore', 'ignore', 'inherit'] },
-      )
-      const ended = once(supervisor, 'exit')
-      await broker.startup()
+      const project = await startProject(['--processes', String(PROCESSES), '--concurrency', String(CONCURRENCY)])
+      const { broker, work, supervisor, dir } = project
       try {
         const sent: SentTask<number>[] = []
         for (let n = 0; n < TASKS; n += 1_000) {
@@ -75,21 +56,12 @@ describe('workers that are killed at random', () => {
         // A refused late outcome would leave its message; a doubled one a second row.
         expect(await leftovers(broker)).toEqual({ ready: 0, delayed: 0, running: 0, dead: 0 })
       } finally {
-        await broker.shutdown()
-        supervisor.kill('SIGTERM')
-        await ended
+        await project.close()
       }
     },
     6 * 60_000,
   )
 })
-
-/** A user's project: the tasks, and this repository as the installed package. */
-function installKiq(project: string): void {
-  copyFileSync(join(import.meta.dirname, 'tasks.mjs'), join(project, 'tasks.mjs'))
-  mkdirSync(join(project, 'node_modules'))
-  symlinkSync(ROOT, join(project, 'node_modules/kiq'))
-}
 
 interface Kill {
   readonly at: number

@@ -22,3 +22,8 @@ export const work = broker.task('work', async (/** @type {number} */ n, /** @typ
   note('end', n)
   return n * 2
 })
+
+export const killer = broker.task('killer', async () => {
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  process.kill(process.pid, 'SIGKILL')
+})

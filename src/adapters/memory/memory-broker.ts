@@ -49,7 +49,7 @@ export class InMemoryBroker extends Broker {
   readonly #options: InMemoryBrokerOptions
   readonly #memory: MemoryTransport
   #worker: Worker | undefined
-  #starting: Promise<void> = Promise.resolve()
+  #changing: Promise<unknown> = Promise.resolve()
 
   constructor(options: InMemoryBrokerOptions = {}) {
     const results = new MemoryResultBackend({ maxStoredResults: options.maxStoredResults ?? 10_000 })
@@ -64,31 +64,33 @@ export class InMemoryBroker extends Broker {
   }
 
   override async startup(): Promise<void> {
-    if (this.#worker) {
-      await this.#starting
-      return
-    }
-    const { awaitInplace, maxAsyncTasks, waitTasksTimeout = '5s' } = this.#options
-    // Whoever sends waits, so the senders bound it; a bound of our own would block a task that waits for another.
-    const concurrency = awaitInplace ? Number.MAX_SAFE_INTEGER : maxAsyncTasks
-    const worker = new Worker(this, { concurrency, waitTasksTimeout })
-    this.#worker = worker
-    this.#starting = worker.start(['clientStartup', 'workerStartup'])
-    try {
-      await this.#starting
-    } catch (error) {
-      this.#worker = undefined
-      throw error
-    }
+    await this.#inTurn(async () => {
+      if (this.#worker) return
+      const { awaitInplace, maxAsyncTasks, waitTasksTimeout = '5s' } = this.#options
+      // Whoever sends waits, so the senders bound it; a bound of our own would block a task that waits for another.
+      const concurrency = awaitInplace ? Number.MAX_SAFE_INTEGER : maxAsyncTasks
+      const worker = new Worker(this, { concurrency, waitTasksTimeout })
+      await worker.start(['clientStartup', 'workerStartup'])
+      this.#worker = worker
+    })
   }
 
   override async shutdown(): Promise<void> {
-    const worker = this.#worker
-    if (worker === undefined) return
-    await this.waitAll({ timeout: this.#options.waitTasksTimeout ?? '5s' })
-    this.#worker = undefined
-    await worker.stop({ running: 'abort' })
-    await super.shutdown()
+    await this.#inTurn(async () => {
+      const worker = this.#worker
+      if (worker === undefined) return
+      await this.waitAll({ timeout: this.#options.waitTasksTimeout ?? '5s' })
+      this.#worker = undefined
+      await worker.stop({ running: 'abort' })
+      await super.shutdown()
+    })
+  }
+
+  /** Starts and stops follow each other in the order of the calls. */
+  async #inTurn(change: () => Promise<void>): Promise<void> {
+    const current = this.#changing.then(change)
+    this.#changing = current.catch(() => undefined)
+    await current
   }
 
   /**
@@ -114,6 +116,10 @@ export class InMemoryBroker extends Broker {
   }
 
   override async send(messages: readonly TaskMessage[]): Promise<void> {
+    for (const { labels } of messages) {
+      // Here is the only worker there can be: it serves every queue that is used.
+      if (typeof labels['queue_name'] === 'string') this.#worker?.serve(labels['queue_name'])
+    }
     const worker = this.#options.awaitInplace ? this.#worker : undefined
     const finals = worker ? messages.map((message) => worker.final(message.taskId)) : []
     await super.send(messages)

@@ -1,4 +1,4 @@
-import { BrokerError } from '../../contract/index.ts'
+import { BrokerError, ConfigError } from '../../contract/index.ts'
 import type { Logger } from '../../contract/index.ts'
 import { beforeNextTry, whileBusy } from './busy.ts'
 import { loadDriver } from './client.ts'
@@ -247,7 +247,7 @@ export class Database {
 
   #assertOpen(): void {
     if (!this.#isClosed) return
-    throw new BrokerError('KIQ_BROKER_NOT_STARTED', `"${this.path}" is closed. Start the broker before you use it.`)
+    throw new ConfigError('KIQ_BROKER_NOT_STARTED', `"${this.path}" is closed. Start the broker before you use it.`)
   }
 }
 

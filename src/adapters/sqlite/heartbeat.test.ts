@@ -12,7 +12,7 @@ import { until } from '../../testing/until.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { SqliteTransport } from './transport.ts'
 
-const LEASE_MS = 500
+const LEASE_MS = 2_000
 
 describe('Heartbeat', () => {
   it('is started again when its thread dies, in time to keep the lease', async () => {
@@ -32,7 +32,7 @@ describe('Heartbeat', () => {
     await threads[0]?.terminate()
     await until(() => threads.length === 2, { timeoutMs: 5_000 })
     const other = await start(new SqliteTransport({ path, lease: LEASE_MS }, { connection: 'own' }), silentLogger)
-    await delay(3 * LEASE_MS)
+    await delay(1.2 * LEASE_MS)
 
     expect(errors).toEqual([expect.stringContaining('starting it again')])
     expect(await other.inspect()).toMatchObject([{ ready: 0, running: 1 }])

@@ -32,6 +32,13 @@ export interface SqliteOptions {
 
 export const DEFAULT_BUSY_TIMEOUT_MS = 10_000
 
+/** @throws {ConfigError} `KIQ_CONFIG_INVALID` with the value: it may come from a URL. */
+export function synchronousOption(value: SqliteOptions['synchronous']): 'normal' | 'full' {
+  const given: unknown = value ?? 'normal'
+  if (given === 'normal' || given === 'full') return given
+  throw new ConfigError('KIQ_CONFIG_INVALID', `\`synchronous\` is ${inspect(value)}. Use 'normal' or 'full'.`)
+}
+
 /**
  * A duration option in milliseconds.
  *

@@ -1,7 +1,7 @@
 import { KiqError, ResultError } from '../../contract/index.ts'
 import type { Body, Logger, ResultBackend, ResultBackendCapabilities, ResultRecord } from '../../contract/index.ts'
 import type { Database } from './database.ts'
-import { DEFAULT_BUSY_TIMEOUT_MS, durationOption } from './options.ts'
+import { DEFAULT_BUSY_TIMEOUT_MS, durationOption, synchronousOption } from './options.ts'
 import type { SqliteOptions } from './options.ts'
 import { resolvePath } from './open.ts'
 import { acquireDatabase } from './registry.ts'
@@ -40,7 +40,7 @@ export class SqliteResultBackend implements ResultBackend {
    */
   constructor(options: SqliteOptions, internal: { readonly connection?: 'own' } = {}) {
     this.path = resolvePath(options.path)
-    this.#synchronous = options.synchronous ?? 'normal'
+    this.#synchronous = synchronousOption(options.synchronous)
     this.#busyTimeoutMs = durationOption('busyTimeout', options.busyTimeout, {
       fallbackMs: DEFAULT_BUSY_TIMEOUT_MS,
       minMs: 0,

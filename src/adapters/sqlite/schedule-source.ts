@@ -1,7 +1,7 @@
-import { BrokerError, silentLogger } from '../../contract/index.ts'
+import { ConfigError, silentLogger } from '../../contract/index.ts'
 import type { Logger, Schedule, WritableScheduleSource } from '../../contract/index.ts'
 import type { Database } from './database.ts'
-import { DEFAULT_BUSY_TIMEOUT_MS, durationOption } from './options.ts'
+import { DEFAULT_BUSY_TIMEOUT_MS, durationOption, synchronousOption } from './options.ts'
 import type { SqliteOptions } from './options.ts'
 import { resolvePath } from './open.ts'
 import { acquireDatabase } from './registry.ts'
@@ -32,7 +32,7 @@ export class SqliteScheduleSource implements WritableScheduleSource {
    */
   constructor(options: SqliteOptions, internal: { readonly connection?: 'own' } = {}) {
     this.path = resolvePath(options.path)
-    this.#synchronous = options.synchronous ?? 'normal'
+    this.#synchronous = synchronousOption(options.synchronous)
     this.#busyTimeoutMs = durationOption('busyTimeout', options.busyTimeout, {
       fallbackMs: DEFAULT_BUSY_TIMEOUT_MS,
       minMs: 0,
@@ -88,7 +88,7 @@ export class SqliteScheduleSource implements WritableScheduleSource {
 
   #begun(): Started {
     if (this.#started) return this.#started
-    throw new BrokerError(
+    throw new ConfigError(
       'KIQ_BROKER_NOT_STARTED',
       `The schedule source on "${this.path}" is not started. Call \`startup()\` first.`,
     )

@@ -1,4 +1,4 @@
-import { BrokerError } from '../../contract/index.ts'
+import { ConfigError } from '../../contract/index.ts'
 import type {
   CancelOutcome,
   DeadLetters,
@@ -20,7 +20,7 @@ import { SqliteDeadLetters } from './dead-letters.ts'
 import type { Database } from './database.ts'
 import { SqliteDelivery } from './delivery.ts'
 import { MessageStore } from './message-store.ts'
-import { DEFAULT_BUSY_TIMEOUT_MS, durationOption } from './options.ts'
+import { DEFAULT_BUSY_TIMEOUT_MS, durationOption, synchronousOption } from './options.ts'
 import type { SqliteOptions } from './options.ts'
 import { resolvePath } from './open.ts'
 import { queueDepths } from './queue-depths.ts'
@@ -115,7 +115,7 @@ export class SqliteTransport implements Transport {
    */
   constructor(options: SqliteTransportOptions, internal: { readonly connection?: 'own' } = {}) {
     this.path = resolvePath(options.path)
-    this.#synchronous = options.synchronous ?? 'normal'
+    this.#synchronous = synchronousOption(options.synchronous)
     this.#busyTimeoutMs = durationOption('busyTimeout', options.busyTimeout, {
       fallbackMs: DEFAULT_BUSY_TIMEOUT_MS,
       minMs: 0,
@@ -311,8 +311,8 @@ export class SqliteTransport implements Transport {
   }
 }
 
-function notStarted(path: string, what: string): BrokerError {
-  return new BrokerError(
+function notStarted(path: string, what: string): ConfigError {
+  return new ConfigError(
     'KIQ_BROKER_NOT_STARTED',
     `The SQLite transport on "${path}" ${what}. Start the broker, or the worker, before you use it.`,
   )

@@ -5,8 +5,10 @@ import type { FSWatcher } from 'node:fs'
 const HOT_POLL_MS = 1
 /** Without a change for this long, the watch takes over. */
 const COOL_AFTER_MS = 20
-/** For what the watch misses. */
-const COOL_POLL_MS = 20
+/** For what the watch misses, which was never seen to happen. */
+const WATCHED_POLL_MS = 50
+/** Where nothing can be watched. */
+const UNWATCHED_POLL_MS = 20
 
 export interface WakerParts {
   /** Log of the database: every commit writes to it. */
@@ -91,7 +93,7 @@ export class Waker {
         // What was committed before the watch began is not reported.
         this.#look()
       }
-      this.#pollLater(COOL_POLL_MS)
+      this.#pollLater(this.#watcher ? WATCHED_POLL_MS : UNWATCHED_POLL_MS)
     }
   }
 

@@ -57,6 +57,8 @@ async function start({ role, settings }: Extract<ToChild, { type: 'start' }>): P
 }
 
 function fail(error: unknown): void {
+  if (log === undefined)
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
   log?.error(
     { err: error },
     'An exception escaped from a callback or an event listener; this worker process ends, and its tasks go to others.',

@@ -11,12 +11,14 @@ import type { TaskContext } from '../context.ts'
 import { runInContext } from '../context.ts'
 import { toFailure } from '../failure.ts'
 import { loadModule } from '../load-module.ts'
+import { toPlain } from '../plain.ts'
 import { collectBrokers } from '../registry.ts'
 import { startWatchdog } from '../watchdog.ts'
 import { noResult, rejectTask, requeueTask, retryTask, TaskSignal } from '../signals.ts'
 import { fromFailure } from './pools.ts'
 import type { FromIsolate, IsolateRequest, LogLevel, ToIsolate } from './protocol.ts'
 
+const VALUE = { root: 'return value', code: 'KIQ_RESULT_UNSERIALIZABLE' } as const
 const brokers = collectBrokers() as Set<Broker>
 const modules = new Map<string, Promise<unknown>>()
 const started = new Map<Broker, Promise<void>>()
@@ -54,7 +56,9 @@ async function run(order: Extract<ToIsolate, { type: 'run' }>): Promise<void> {
     const { definition, broker } = await findTask(order.module, order.message.taskName)
     const task = definition.run as (...args: readonly unknown[]) => unknown
     const current = createContext(order, broker, controller.signal)
-    answer({ type: 'done', value: await runInContext(current, () => task(...order.args)) })
+    const value = await runInContext(current, () => task(...order.args))
+    // Before it is cloned: cloning would lose what the serializer would have kept or refused.
+    answer({ type: 'done', value: toPlain(value, VALUE) })
   } catch (error) {
     answer(
       error instanceof TaskSignal
