@@ -94,7 +94,7 @@ function reduceFields(
 }
 
 /** Quick answer, without an allocation, for what most messages carry: a few texts and numbers. */
-function isFlat(value: unknown): boolean {
+export function isFlat(value: unknown): boolean {
   if (typeof value !== 'object') return isSettled(value)
   if (value === null) return true
   if (Array.isArray(value)) {

@@ -1,7 +1,7 @@
 import { MessageError, ResultError } from '../contract/index.ts'
 import type { Body, Progress, Serializer, TaskResult } from '../contract/index.ts'
 import { decodeFailure, encodeFailure } from './failure.ts'
-import { toPlain } from './plain.ts'
+import { isFlat, toPlain } from './plain.ts'
 
 const VALUE = { root: 'return value', code: 'KIQ_RESULT_UNSERIALIZABLE' } as const
 const META = { root: 'progress meta', code: 'KIQ_RESULT_UNSERIALIZABLE' } as const
@@ -58,7 +58,8 @@ export function decodeProgress(body: Body, serializer: Serializer, taskId: strin
 }
 
 /** Labels hold values here; bytes become the Base64 text they have in a message. */
-export function resultLabels(labels: Readonly<Record<string, unknown>>): Record<string, unknown> {
+export function resultLabels(labels: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  if (isFlat(labels)) return labels
   const plain: [string, unknown][] = []
   for (const [key, value] of Object.entries(labels)) {
     if (value === undefined) continue

@@ -3,6 +3,8 @@ import type { Body, Progress, ResultBackend, ResultRecord, Serializer, TaskResul
 import { MAX_TIMER_MS, sleep } from '../util/abort.ts'
 import type { Duration } from '../util/duration.ts'
 import { durationMs } from './duration.ts'
+import { Wait } from './wait.ts'
+import type { WaitKeeper } from './wait.ts'
 import { decodeProgress, decodeResult, encodeProgress, encodeResult } from './result-codec.ts'
 
 export interface WaitOptions {
@@ -91,19 +93,20 @@ export class Results {
       )
     }
     return new Promise((resolve, reject) => {
-      const wait: Wait = { taskId, end: nothing, deadline: 0, resolve: nothing, reject, unsubscribe: nothing }
-      wait.resolve = (body) => {
-        wait.end(wait)
-        wait.unsubscribe()
+      const deliver = (body: Body): void => {
         try {
           resolve(map(this.#decode(body, taskId)))
         } catch (error) {
           reject(error)
         }
       }
-      wait.unsubscribe = (backend.subscribe as NonNullable<ResultBackend['subscribe']>)(taskId, wait.resolve)
-      if (timeoutMs === undefined && signal === undefined) this.#bounded.add(wait)
-      else this.#endEarly(wait, timeoutMs ?? DEFAULT_WAIT_MS, signal)
+      const ms = timeoutMs ?? DEFAULT_WAIT_MS
+      const wait = new Wait({ taskId, resolve: deliver, reject }, performance.now() + ms)
+      const unsubscribe = (backend.subscribe as NonNullable<ResultBackend['subscribe']>)(taskId, (body) =>
+        wait.succeed(body),
+      )
+      if (timeoutMs === undefined && signal === undefined) wait.begin(this.#bounded.add(wait), unsubscribe)
+      else wait.begin(this.#endEarly(wait, ms, signal), unsubscribe)
     })
   }
 
@@ -127,15 +130,17 @@ export class Results {
   }
 
   /** Ends a wait by its own timer or signal. */
-  #endEarly(wait: Wait, timeoutMs: number, signal: AbortSignal | undefined): void {
+  #endEarly(wait: Wait, timeoutMs: number, signal: AbortSignal | undefined): WaitKeeper {
     const timer = setTimeout(() => void this.#lastLook(wait, timeoutMs), Math.min(timeoutMs, MAX_TIMER_MS))
     const others = signal && this.#waitsOf(signal)
     others?.add(wait)
     this.#early.add(wait)
-    wait.end = () => {
-      clearTimeout(timer)
-      others?.delete(wait)
-      this.#early.delete(wait)
+    return {
+      forget: () => {
+        clearTimeout(timer)
+        others?.delete(wait)
+        this.#early.delete(wait)
+      },
     }
   }
 
@@ -148,7 +153,7 @@ export class Results {
     signal.addEventListener(
       'abort',
       () => {
-        for (const wait of [...waits]) endWith(wait, abortReason(signal))
+        for (const wait of [...waits]) wait.fail(abortReason(signal))
       },
       { once: true },
     )
@@ -159,15 +164,11 @@ export class Results {
   async #lastLook(wait: Wait, timeoutMs: number): Promise<void> {
     try {
       const [body] = (await within(LAST_LOOK_MS, undefined, this.#require().get([wait.taskId]))) ?? []
-      if (body !== undefined) {
-        wait.resolve(body)
-        return
-      }
+      if (body === undefined) wait.fail(timedOut(wait.taskId, timeoutMs))
+      else wait.succeed(body)
     } catch (error) {
-      endWith(wait, error instanceof Error ? error : timedOut(wait.taskId, timeoutMs))
-      return
+      wait.fail(error)
     }
-    endWith(wait, timedOut(wait.taskId, timeoutMs))
   }
 
   /** Ends every wait: the broker is shut down, and nobody would tell them any more. */
@@ -175,7 +176,7 @@ export class Results {
     this.#closing.abort(closed())
     this.#closing = new AbortController()
     this.#bounded.close()
-    for (const wait of [...this.#early]) endWith(wait, closed())
+    for (const wait of [...this.#early]) wait.fail(closed())
   }
 
   /** For backends that cannot notify: asks with growing intervals, and survives failures of the engine. */
@@ -202,25 +203,6 @@ export class Results {
   }
 }
 
-const nothing = (): void => {}
-
-interface Wait {
-  readonly taskId: string
-  resolve: (body: Body) => void
-  readonly reject: (error: Error) => void
-  /** Forgets the wait; called once, whatever ends it. */
-  end: (wait: Wait) => void
-  /** On the clock of `performance.now()`. */
-  deadline: number
-  unsubscribe: () => void
-}
-
-function endWith(wait: Wait, error: Error): void {
-  wait.end(wait)
-  wait.unsubscribe()
-  wait.reject(error)
-}
-
 function closed(): ConfigError {
   return new ConfigError(
     'KIQ_BROKER_NOT_STARTED',
@@ -230,20 +212,19 @@ function closed(): ConfigError {
 }
 
 /** Waits with the default bound share one timer: a timer each would cost more than the wait itself. */
-class BoundedWaits {
+class BoundedWaits implements WaitKeeper {
   readonly #waits = new Set<Wait>()
   #timer: NodeJS.Timeout | undefined
 
-  add(wait: Wait): void {
-    wait.deadline = performance.now() + DEFAULT_WAIT_MS
-    wait.end = this.#end
+  add(wait: Wait): WaitKeeper {
     this.#waits.add(wait)
     // Keeps the process alive while somebody waits.
     this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS)
     if (this.#waits.size === 1) this.#timer.ref()
+    return this
   }
 
-  readonly #end = (wait: Wait): void => {
+  forget(wait: Wait): void {
     this.#waits.delete(wait)
     if (this.#waits.size === 0) this.#timer?.unref()
   }
@@ -252,12 +233,12 @@ class BoundedWaits {
     // In the order of their deadlines, as all have the same length.
     for (const wait of this.#waits) {
       if (wait.deadline > performance.now()) return
-      endWith(wait, timedOut(wait.taskId, DEFAULT_WAIT_MS))
+      wait.fail(timedOut(wait.taskId, DEFAULT_WAIT_MS))
     }
   }
 
   close(): void {
-    for (const wait of [...this.#waits]) endWith(wait, closed())
+    for (const wait of [...this.#waits]) wait.fail(closed())
   }
 }
 

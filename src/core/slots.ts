@@ -56,6 +56,11 @@ export class Slots {
 
   accept(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries) {
+      // Nearly all: nothing waits, and a slot is free.
+      if (delivery.attempt < SUSPECT_FROM && this.#isFree()) {
+        this.#begin(delivery)
+        continue
+      }
       const isSuspect = delivery.attempt >= SUSPECT_FROM && delivery.attempt <= this.#parts.maxDeliveries
       if (isSuspect) this.#suspects.push(delivery)
       else this.#waiting.push(delivery)
@@ -84,6 +89,10 @@ export class Slots {
   /** Takes out what waits here. */
   takeWaiting(): readonly Delivery[] {
     return [...this.#suspects.splice(0), ...this.#waiting.splice(0)]
+  }
+
+  #isFree(): boolean {
+    return this.#isOpen && this.#running < this.#parts.concurrency && this.#alone === undefined && !this.hasWaiting
   }
 
   #fill(): void {
