@@ -61,8 +61,9 @@ export class Slots {
         this.#begin(delivery)
         continue
       }
-      const isSuspect = delivery.attempt >= SUSPECT_FROM && delivery.attempt <= this.#parts.maxDeliveries
-      if (isSuspect) this.#suspects.push(delivery)
+      // Given up without being run: it ends at once and harms nobody.
+      if (delivery.attempt > this.#parts.maxDeliveries && this.#isOpen) this.#begin(delivery)
+      else if (delivery.attempt >= SUSPECT_FROM) this.#suspects.push(delivery)
       else this.#waiting.push(delivery)
     }
     this.#fill()

@@ -34,14 +34,14 @@ describe('task.kiq', () => {
     expect((await sending).taskId).toMatch(/^[0-9a-f]{32}$/)
   })
 
-  it('gives every message an id of its own, a UUIDv4 as 32 hexadecimal digits', async () => {
+  it('gives every message an id of its own, a UUIDv7 as 32 hexadecimal digits', async () => {
     const { task, transport } = await sender()
 
     await task.kiqMany(Array.from({ length: 1_000 }, () => []))
 
     const ids = new Set(transport.sent.map(({ taskId }) => taskId))
     expect(ids.size).toBe(1_000)
-    expect([...ids].every((id) => /^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}$/.test(id))).toBe(true)
+    expect([...ids].every((id) => /^[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$/.test(id))).toBe(true)
   })
 
   it('takes ids from the generator of the broker', async () => {

@@ -248,9 +248,11 @@ describe.each(files)('golden vector %s', (file) => {
   })
 
   const raw = vector.result_raw
-  it.runIf(raw !== null)('has a result that is decoded and encoded again', () => {
-    const recorded = json.loadb(raw ?? '') as Record<string, unknown>
-    const result = decodeResult(raw ?? '', json, vector.task_id)
+  // Python stored none for an unknown task, and for labels of bytes that it could not write.
+  if (raw === null) return
+  it('has a result that is decoded and encoded again', () => {
+    const recorded = json.loadb(raw) as Record<string, unknown>
+    const result = decodeResult(raw, json, vector.task_id)
 
     expect(withoutOwnKeys(json.loadb(encodeResult(result, json)))).toEqual(recorded)
   })
