@@ -1,3 +1,4 @@
+export { checkSchedule } from './check-schedule.ts'
 export {
   BrokerError,
   ConfigError,

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 
-import { ScheduleError } from '../../contract/index.ts'
+import { checkSchedule, ScheduleError } from '../../contract/index.ts'
 import type { Schedule } from '../../contract/index.ts'
 
 /** Taskiq's `ScheduledTask` as JSON, in the order in which Python writes it. */
@@ -19,12 +19,9 @@ interface ScheduleRecord {
   readonly interval: number | string | null
 }
 
-const MIN_INTERVAL_MS = 100
-
 /** @throws {ScheduleError} `KIQ_SCHEDULE_INVALID` when the schedule can never fire, or cannot be written. */
 export function formatSchedule(schedule: Schedule): string {
-  const problem = problemOf(schedule)
-  if (problem !== undefined) throw invalid(schedule, problem)
+  checkSchedule(schedule)
   const { taskName, labels, args, kwargs, taskId, scheduleId, cron, timeZone, time, intervalMs } = schedule
   const record: ScheduleRecord = {
     task_name: taskName,
@@ -62,40 +59,8 @@ export function parseSchedule(text: string): Schedule {
     ...optional('intervalMs', parseInterval(record['interval'])),
     ...optional('time', parseTime(record['time'])),
   }
-  const problem = problemOf(schedule)
-  if (problem !== undefined) throw invalid(schedule, problem)
+  checkSchedule(schedule)
   return schedule
-}
-
-/** What keeps a schedule from ever firing, and the remedy; `undefined` = nothing. The fields of `cron` are not judged. */
-function problemOf({ cron, intervalMs, time, timeZone }: Schedule): string | undefined {
-  if (cron === undefined && intervalMs === undefined && time === undefined) {
-    return 'has no trigger. Give it `cron`, `intervalMs` or `time`.'
-  }
-  if (cron?.trim() === '') {
-    return `has the cron expression ${JSON.stringify(cron)}. Write five fields, for example "*/5 * * * *".`
-  }
-  if (intervalMs !== undefined && !(intervalMs >= MIN_INTERVAL_MS && intervalMs < Infinity)) {
-    return `has an interval of ${intervalMs} ms. Use at least ${MIN_INTERVAL_MS}.`
-  }
-  if (time !== undefined && Number.isNaN(new Date(time).getTime())) {
-    return `has the time ${time}, which is no date. Use milliseconds since the epoch.`
-  }
-  if (timeZone !== undefined && !isTimeZone(timeZone)) {
-    return `has the time zone ${JSON.stringify(timeZone)}. Use an IANA name such as "Europe/Berlin", or "+02:00".`
-  }
-  return undefined
-}
-
-function isTimeZone(text: string): boolean {
-  // By hand: Node 20 does not take offsets for zones.
-  if (/^[+-]([01]\d|2[0-3]):[0-5]\d$/.test(text)) return true
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: text })
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** Python reads whole seconds; a fraction must be a duration. */
