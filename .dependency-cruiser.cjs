@@ -2,7 +2,7 @@
 const layers = {
   util: [],
   contract: ['util'],
-  core: ['contract', 'util'],
+  core: ['contract', 'serializers', 'util'],
   middleware: ['contract', 'core', 'util'],
   serializers: ['contract', 'util'],
   scheduler: ['contract', 'core', 'util'],
@@ -30,17 +30,17 @@ module.exports = {
       to: { path: '^src/', pathNot: inside(folder, ...allowed) },
     })),
     {
-      name: 'adapters-import-only-contract-util',
+      name: 'adapters-import-only-contract-serializers-util',
       comment: 'Only broker.ts or *-broker.ts directly in the folder of the adapter may also import core/index.ts.',
       severity: 'error',
       from: { path: inside('adapters'), pathNot: [tests, ...brokers] },
-      to: { path: '^src/', pathNot: inside('adapters', 'contract', 'util') },
+      to: { path: '^src/', pathNot: inside('adapters', 'contract', 'serializers', 'util') },
     },
     {
-      name: 'adapter-brokers-import-only-contract-core-util',
+      name: 'adapter-brokers-import-only-contract-core-serializers-util',
       severity: 'error',
       from: { path: brokers },
-      to: { path: '^src/', pathNot: inside('adapters', 'contract', 'core', 'util') },
+      to: { path: '^src/', pathNot: inside('adapters', 'contract', 'core', 'serializers', 'util') },
     },
     {
       name: 'adapters-do-not-know-each-other',

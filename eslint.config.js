@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint'
 const typed = { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } }
 
 export default tseslint.config(
-  { ignores: ['dist', 'coverage', '.kiq', '.tmp', 'test/fixtures', 'test/contract/programs'] },
+  { ignores: ['dist', 'coverage', '.kiq', '.tmp', '.venv', 'test/fixtures', 'test/contract/programs'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.{ts,js,mjs,cjs}'],

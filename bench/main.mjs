@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --smoke] [-- memory|sqlite …] [-- --json]`: messages per second and latencies, each against the raw
+ * `npm run bench [-- --smoke] [-- memory|sqlite|redis …] [-- --json]`: messages per second and latencies, each against the raw
  * engine in the same run. `bench/README.md` says how to read them.
  */
 import { cpus } from 'node:os'
@@ -7,12 +7,18 @@ import { cpus } from 'node:os'
 import Table from 'cli-table3'
 
 import { benchMemory } from './memory.mjs'
+import { benchRedis } from './redis.mjs'
+import { redisTable } from './redis/table.mjs'
 import { benchSqlite } from './sqlite.mjs'
 
-const SUITES = { memory: benchMemory, sqlite: benchSqlite }
+const SUITES = { memory: benchMemory, sqlite: benchSqlite, redis: benchRedis }
 const SIZES = {
   memory: { full: { tasks: 100_000, samples: 2_000 }, smoke: { tasks: 5_000, samples: 100 } },
   sqlite: { full: { tasks: 40_000, samples: 1_000 }, smoke: { tasks: 4_000, samples: 50 } },
+  redis: {
+    full: { rounds: 3, scale: 1, concurrencies: [1, 10, 100], rates: [1_000, 10_000], openLoopSeconds: 2 },
+    smoke: { rounds: 1, scale: 0.04, concurrencies: [100], rates: [1_000], openLoopSeconds: 0.5 },
+  },
 }
 
 const args = process.argv.slice(2)
@@ -36,6 +42,14 @@ if (args.includes('--json')) {
   )
 } else {
   console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${size} run`)
+  const compared = rows.filter((row) => 'values' in row)
+  const measured = rows.filter((row) => !('values' in row))
+  if (measured.length > 0) console.log(engineTable(measured))
+  if (compared.length > 0) console.log(redisTable(compared))
+}
+
+/** @param {readonly import('./measure.mjs').Row[]} measured */
+function engineTable(measured) {
   const table = new Table({
     head: ['engine', 'what', 'per second', 'p50 ms', 'p99 ms', 'against'],
     colAligns: ['left', 'left', 'right', 'right', 'right', 'left'],
@@ -43,7 +57,7 @@ if (args.includes('--json')) {
   })
   const number = (/** @type {number | undefined} */ value, digits = 0) =>
     value === undefined ? '' : value.toLocaleString('en-US', { maximumFractionDigits: digits })
-  for (const row of rows) {
+  for (const row of measured) {
     table.push([
       row.suite,
       row.what,
@@ -53,5 +67,5 @@ if (args.includes('--json')) {
       'against' in row ? String(row.against) : '',
     ])
   }
-  console.log(table.toString())
+  return table.toString()
 }

@@ -24,11 +24,13 @@ export async function rate(work, rounds = 3) {
  *
  * @param {() => Promise<unknown>} operation
  * @param {number} count
+ * @param {() => Promise<unknown>} [between] not measured
  */
-export async function latencies(operation, count) {
+export async function latencies(operation, count, between) {
   for (let i = 0; i < Math.min(50, count); i += 1) await operation()
   const all = []
   for (let i = 0; i < count; i += 1) {
+    if (between) await between()
     const startedAt = performance.now()
     await operation()
     all.push(performance.now() - startedAt)
@@ -57,7 +59,7 @@ export async function windowed(count, width, operation) {
 }
 
 /** @param {readonly number[]} values */
-function median(values) {
+export function median(values) {
   return percentile(values, 0.5)
 }
 
@@ -65,7 +67,7 @@ function median(values) {
  * @param {readonly number[]} values
  * @param {number} share 0.99 = the 99th percentile
  */
-function percentile(values, share) {
+export function percentile(values, share) {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN
 }

@@ -78,6 +78,7 @@ async function build() {
 }
 
 async function test(args) {
+  await preparePython()
   say('running tests (vitest)')
   rmSync(testSummary, { force: true })
   const reporters = ['--reporter=default', '--reporter=./scripts/vitest-summary.mjs']
@@ -86,6 +87,13 @@ async function test(args) {
   })
   if (existsSync(testSummary)) process.stdout.write(readFileSync(testSummary))
   return code
+}
+
+/** Tests go without Python's Taskiq where it cannot be installed, and say so; what needs it needs Redis too. */
+async function preparePython() {
+  if (!isOnPath('redis-server') || !isOnPath('python3')) return
+  const code = await node(['scripts/python-env.mjs'], { stdio: ['ignore', 'inherit', 'ignore'] })
+  if (code !== 0) say("tests of interoperation have no Python's Taskiq; `node scripts/python-env.mjs` tells why")
 }
 
 async function check() {
@@ -150,6 +158,10 @@ function sha256(parts) {
   const hash = createHash('sha256')
   for (const part of parts) hash.update(part)
   return hash.digest('hex')
+}
+
+function isOnPath(program) {
+  return process.env.PATH.split(delimiter).some((folder) => existsSync(join(folder, program)))
 }
 
 function readStamp(file) {

@@ -1,65 +1,146 @@
 import { ConfigError } from './contract/index.ts'
+import type { RedisListBrokerOptions } from './adapters/redis/redis-broker.ts'
 import type { SqliteBrokerOptions } from './adapters/sqlite/sqlite-broker.ts'
 import type { Broker, BrokerOptions } from './core/index.ts'
 
-/** Scheme of the URL → the adapter, loaded only when it is asked for. */
-const ADAPTERS: Readonly<Record<string, (url: URL, options: BrokerOptions) => Promise<Broker>>> = {
-  'memory:': async (_url, options) => {
+/** What a URL says, before anybody knows what its scheme makes of it. */
+interface GivenUrl {
+  readonly text: string
+  /** Up to the question mark. */
+  readonly address: string
+  readonly parameters: URLSearchParams
+}
+
+/** An adapter, and the parameters that its URLs may have besides `queue`. The adapter checks their values. */
+interface Adapter {
+  readonly parameters: readonly string[]
+  /** Loads the adapter only when it is asked for. */
+  readonly create: (url: GivenUrl, options: BrokerOptions) => Promise<Broker>
+}
+
+const memory: Adapter = {
+  parameters: [],
+  create: async (_url, options) => {
     const { InMemoryBroker } = await import('./adapters/memory/memory-broker.ts')
     return new InMemoryBroker(options)
   },
-  'sqlite:': async (url, options) => {
+}
+
+const SQLITE_PARAMETERS = ['synchronous', 'lease', 'busyTimeout', 'deadLetterTtl'] as const
+
+const sqlite: Adapter = {
+  parameters: SQLITE_PARAMETERS,
+  create: async (url, options) => {
     const { SqliteBroker } = await import('./adapters/sqlite/sqlite-broker.ts')
-    const given = Object.fromEntries(SQLITE_PARAMETERS.map((name) => [name, url.searchParams.get(name) ?? undefined]))
-    return new SqliteBroker({ ...options, ...(given as Partial<SqliteBrokerOptions>), path: filePath(url) })
+    const given = pick(url, SQLITE_PARAMETERS) as Partial<SqliteBrokerOptions>
+    return new SqliteBroker({ ...options, ...given, path: filePath(url) })
   },
 }
 
-/** Options of the adapter that a URL may carry; the adapter checks their values. */
-const SQLITE_PARAMETERS = ['synchronous', 'lease', 'busyTimeout', 'deadLetterTtl'] as const
+const REDIS_PARAMETERS = ['lease', 'deadLetterTtl', 'connectTimeout'] as const
+/** Of the address itself; see `parseTarget`. */
+const SENTINEL_PARAMETERS = ['sentinelUsername', 'sentinelPassword'] as const
 
-const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
-  'memory:': ['queue'],
-  'sqlite:': ['queue', ...SQLITE_PARAMETERS],
+const redis: Adapter = {
+  parameters: ['broker', ...REDIS_PARAMETERS, ...SENTINEL_PARAMETERS],
+  create: async ({ text, address, parameters }, options) => {
+    const brokers = await import('./adapters/redis/redis-broker.ts')
+    const kind = parameters.get('broker') ?? 'stream'
+    const of = { stream: brokers.RedisStreamBroker, list: brokers.RedisListBroker, pubsub: brokers.RedisPubSubBroker }
+    if (!Object.hasOwn(of, kind)) {
+      throw new ConfigError(
+        'KIQ_CONFIG_INVALID',
+        `${text} has the broker "${kind}". Use one of: ${Object.keys(of).join(', ')}.`,
+      )
+    }
+    const given = pick({ text, address, parameters }, REDIS_PARAMETERS) as Partial<RedisListBrokerOptions>
+    const own = new URLSearchParams(
+      SENTINEL_PARAMETERS.flatMap((name) => parameters.getAll(name).map((value): [string, string] => [name, value])),
+    ).toString()
+    return new of[kind as keyof typeof of]({ ...options, ...given, url: own === '' ? address : `${address}?${own}` })
+  },
+}
+
+const ADAPTERS: Readonly<Record<string, Adapter>> = {
+  memory,
+  sqlite,
+  redis,
+  rediss: redis,
+  'redis+cluster': redis,
+  'rediss+cluster': redis,
+  'redis+sentinel': redis,
+  'rediss+sentinel': redis,
 }
 
 /**
- * Makes a broker from a URL; the scheme picks the adapter: `memory:`, `sqlite:./data/kiq.db` (relative to the working
- * directory) or `sqlite:///var/lib/kiq.db` (absolute). `?queue=name` sets the default queue; SQLite's options
- * `synchronous`, `lease`, `busyTimeout` and `deadLetterTtl` can be given likewise.
+ * Makes a broker from a URL; the scheme picks the adapter:
  *
- * @throws {ConfigError} `KIQ_CONFIG_INVALID` for a scheme that is not known.
+ * - `memory:`
+ * - `sqlite:./data/kiq.db` (relative to the working directory) or `sqlite:///var/lib/kiq.db` (absolute), with the options
+ *   `synchronous`, `lease`, `busyTimeout` and `deadLetterTtl` as parameters
+ * - `redis://user:password@host:6379/0`, `rediss://…` with TLS, `redis+cluster://host1,host2`,
+ *   `redis+sentinel://host1,host2/name`, with `broker=stream` (default), `list` or `pubsub`, and `lease`,
+ *   `deadLetterTtl` and `connectTimeout`
+ *
+ * `?queue=name` sets the default queue.
+ *
+ * @throws {ConfigError} `KIQ_CONFIG_INVALID` for a scheme or a parameter that is not known.
  */
 export async function createBroker(url: string, options: BrokerOptions = {}): Promise<Broker> {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined
-  const create = parsed && ADAPTERS[parsed.protocol]
-  if (!parsed || !create) {
+  const { scheme, address, query } = splitUrl(url)
+  const adapter = Object.hasOwn(ADAPTERS, scheme) ? ADAPTERS[scheme] : undefined
+  if (adapter === undefined) {
     throw new ConfigError(
       'KIQ_CONFIG_INVALID',
-      `No broker can be made from ${JSON.stringify(url)}. Use one of: ${Object.keys(ADAPTERS).join(', ')} ` +
-        'for example sqlite:./kiq.db.',
+      `No broker can be made from ${JSON.stringify(withoutPassword(url))}. Use one of: ` +
+        `${Object.keys(ADAPTERS)
+          .map((name) => `${name}:`)
+          .join(', ')} for example sqlite:./kiq.db.`,
     )
   }
-  const known = PARAMETERS[parsed.protocol] ?? []
-  for (const name of parsed.searchParams.keys()) {
+  const given: GivenUrl = { text: withoutPassword(url), address, parameters: new URLSearchParams(query) }
+  const known = ['queue', ...adapter.parameters]
+  for (const name of given.parameters.keys()) {
     if (known.includes(name)) continue
     throw new ConfigError(
       'KIQ_CONFIG_INVALID',
-      `${url} has the parameter "${name}", which is not known here. Use: ${known.join(', ')}.`,
+      `${given.text} has the parameter "${name}", which is not known here. Use: ${known.join(', ')}.`,
     )
   }
-  const queueName = parsed.searchParams.get('queue') ?? options.queueName
+  const queueName = given.parameters.get('queue') ?? options.queueName
   if (queueName === '') {
-    throw new ConfigError('KIQ_CONFIG_INVALID', `${url} has an empty queue. Name one, or leave \`?queue=\` out.`)
+    throw new ConfigError('KIQ_CONFIG_INVALID', `${given.text} has an empty queue. Name one, or leave \`?queue=\` out.`)
   }
-  return await create(parsed, { ...options, queueName })
+  return await adapter.create(given, { ...options, queueName })
 }
 
-function filePath(url: URL): string {
+/** By hand: several hosts are no URL by the standard. */
+function splitUrl(url: string): { readonly scheme: string; readonly address: string; readonly query: string } {
+  // JavaScript may give anything.
+  if (typeof (url as unknown) !== 'string') return { scheme: '', address: '', query: '' }
+  const mark = url.indexOf('?')
+  const address = mark < 0 ? url : url.slice(0, mark)
+  const scheme = address.slice(0, Math.max(address.indexOf(':'), 0)).toLowerCase()
+  return { scheme, address, query: mark < 0 ? '' : url.slice(mark + 1) }
+}
+
+function withoutPassword(url: string): string {
+  if (typeof (url as unknown) !== 'string') return url
+  return url.replace(/\/\/[^@/]*@/, '//***@').replace(/(sentinelPassword=)[^&]*/, '$1***')
+}
+
+function pick(url: GivenUrl, names: readonly string[]): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(names.map((name) => [name, url.parameters.get(name) ?? undefined]))
+}
+
+function filePath({ text, address }: GivenUrl): string {
+  if (!URL.canParse(address))
+    throw new ConfigError('KIQ_CONFIG_INVALID', `${text} is no URL. Use for example sqlite:./kiq.db.`)
+  const url = new URL(address)
   if (url.host !== '') {
     throw new ConfigError(
       'KIQ_CONFIG_INVALID',
-      `${url.href} has "${url.host}" where a host stands. Write sqlite:${url.host}${url.pathname} for a path relative ` +
+      `${text} has "${url.host}" where a host stands. Write sqlite:${url.host}${url.pathname} for a path relative ` +
         'to the working directory, or three slashes for an absolute one.',
     )
   }
@@ -67,10 +148,10 @@ function filePath(url: URL): string {
   try {
     path = decodeURIComponent(url.pathname)
   } catch (error) {
-    throw new ConfigError('KIQ_CONFIG_INVALID', `${url.href} cannot be decoded. Write a percent sign as %25.`, {
+    throw new ConfigError('KIQ_CONFIG_INVALID', `${text} cannot be decoded. Write a percent sign as %25.`, {
       cause: error,
     })
   }
   if (path !== '' && path !== '/') return path
-  throw new ConfigError('KIQ_CONFIG_INVALID', `${url.href} names no file. Use for example sqlite:./kiq.db.`)
+  throw new ConfigError('KIQ_CONFIG_INVALID', `${text} names no file. Use for example sqlite:./kiq.db.`)
 }

@@ -1,4 +1,5 @@
 export { checkSchedule } from './check-schedule.ts'
+export { durationOption } from './duration-option.ts'
 export {
   BrokerError,
   ConfigError,
@@ -17,6 +18,8 @@ export type { Body, Labels, TaskMessage, WireMessage } from './message.ts'
 export type { FailureControl, MaybePromise, Middleware, RetryOptions } from './middleware.ts'
 export type { ResultBackend, ResultBackendCapabilities, ResultRecord } from './result-backend.ts'
 export type { Failure, Progress, TaskFailure, TaskResult, TaskSuccess } from './result.ts'
+export { scheduleFromRecord, scheduleToRecord } from './schedule-record.ts'
+export type { ScheduleRecord } from './schedule-record.ts'
 export type { Schedule, ScheduleSource, WritableScheduleSource } from './schedule-source.ts'
 export type { Serializer } from './serializer.ts'
 export type { SchemaInput, SchemaIssue, SchemaOutcome, SchemaOutput, StandardSchema } from './standard-schema.ts'

@@ -31,6 +31,13 @@ export interface ResultBackend {
   readonly capabilities: ResultBackendCapabilities
   /** Format of the records; the broker's serializer when absent. */
   readonly serializer?: Serializer | undefined
+  /**
+   * Format of the answer to one message, by the message's own bytes, for backends that answer each peer in its own;
+   * {@link ResultBackend.serializer} must read them all.
+   */
+  serializerFor?(request: Body): Serializer
+  /** Milliseconds that records of tasks without a time of their own are kept; the broker's `resultTtl` when absent. */
+  readonly defaultTtlMs?: number | undefined
   start(options: { readonly logger: Logger }): Promise<void>
   /** Calling it twice is harmless. Waiters that are still subscribed are not called any more. */
   stop(): Promise<void>
@@ -38,6 +45,8 @@ export interface ResultBackend {
   save(records: readonly ResultRecord[]): Promise<void>
   /** @returns One entry per id, in order; `undefined` = not, or no longer, there. */
   get(taskIds: readonly string[]): Promise<readonly (Body | undefined)[]>
+  /** Whether there are records, without reading them; {@link ResultBackend.get} is asked when absent. */
+  has?(taskIds: readonly string[]): Promise<readonly boolean[]>
   /** Forgets results and progress. */
   forget(taskIds: readonly string[]): Promise<void>
   /**

@@ -15,6 +15,7 @@ import type {
   TaskResult,
   Transport,
 } from '../contract/index.ts'
+import { JsonSerializer } from '../serializers/json-serializer.ts'
 import { sleep } from '../util/abort.ts'
 import { backoffMs } from '../util/backoff.ts'
 import type { Duration } from '../util/duration.ts'
@@ -22,7 +23,6 @@ import { defaultLogger } from './default-logger.ts'
 import { optionalDurationMs } from './duration.ts'
 import type { BrokerEvent, EventHandler, State } from './events.ts'
 import { toFailure } from './failure.ts'
-import { JsonSerializer } from './json-serializer.ts'
 import type { Producer } from './kicker.ts'
 import { MiddlewareStack } from './middleware-stack.ts'
 import { noteBroker, refuseInIsolate, TaskRegistry } from './registry.ts'
@@ -405,6 +405,12 @@ export class Broker implements Producer {
   async getResult(taskId: string): Promise<TaskResult | undefined> {
     this.#assertStarted()
     return await this.#results.get(taskId)
+  }
+
+  /** Whether there is a result now. */
+  async hasResult(taskId: string): Promise<boolean> {
+    this.#assertStarted()
+    return await this.#results.has(taskId)
   }
 
   async getProgress(taskId: string): Promise<Progress | undefined> {

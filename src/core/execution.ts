@@ -1,6 +1,7 @@
 import { KiqError } from '../contract/index.ts'
-import type { Delivery, Labels, Logger, Progress, SettleOutcome, TaskMessage } from '../contract/index.ts'
+import type { Body, Delivery, Labels, Logger, Progress, SettleOutcome, TaskMessage } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
+import type { Placed } from '../util/placed-list.ts'
 import type { ProgressTracker, TaskContext } from './context.ts'
 import { withFields } from './default-logger.ts'
 import type { State } from './events.ts'
@@ -33,7 +34,9 @@ export interface ExecutionFacts {
  * One execution of one message: the context a task sees, and the switch that ends it early. Expensive parts (signal,
  * logger, progress) are made when first asked for; most tasks never do.
  */
-export class Execution implements TaskContext {
+export class Execution implements TaskContext, Placed {
+  /** Among those that run. */
+  place = -1
   readonly definition: TaskDefinition
   /** `preExecute` hooks may replace it before the task runs. */
   message: TaskMessage
@@ -93,7 +96,7 @@ export class Execution implements TaskContext {
   }
 
   get progress(): ProgressTracker {
-    return (this.#progress ??= trackProgress(this.taskId, this.#parts.results))
+    return (this.#progress ??= trackProgress(this.taskId, this.delivery.body, this.#parts.results))
   }
 
   async ack(): Promise<void> {
@@ -148,13 +151,13 @@ export function leaseLostError(taskId: string): KiqError {
   )
 }
 
-function trackProgress(taskId: string, results: Results): ProgressTracker {
+function trackProgress(taskId: string, request: Body, results: Results): ProgressTracker {
   let last: Progress | undefined
   return {
     set: async (state, meta) => {
       const kept = meta === undefined ? ((last ?? (await results.getProgress(taskId)))?.meta ?? undefined) : meta
       last = { state, meta: kept }
-      await results.setProgress(taskId, last)
+      await results.setProgress(taskId, last, request)
     },
     get: async () => await results.getProgress(taskId),
   }

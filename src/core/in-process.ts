@@ -1,5 +1,5 @@
 import type { Body, FormattedMessage, Formatter, TaskMessage, TaskResult } from '../contract/index.ts'
-import { JsonSerializer } from './json-serializer.ts'
+import { JsonSerializer } from '../serializers/json-serializer.ts'
 import { decodeLabels, encodeLabels } from './labels.ts'
 import { toPlain } from './plain.ts'
 import { resultLabels } from './result-codec.ts'

@@ -15,9 +15,11 @@ import { Execution } from './execution.ts'
 import type { ExecutionParts } from './execution.ts'
 import { toFailure } from './failure.ts'
 import { requeueOf, retryOf } from './retry-message.ts'
+import type { EncodeOptions } from './results.ts'
 import type { RunTask, Thrown } from './run-task.ts'
 import type { Settler } from './settler.ts'
 import { TaskSignal } from './signals.ts'
+import type { SlotState } from './slots.ts'
 import type { AckType, TaskDefinition } from './task-definition.ts'
 import { parseAckType } from './task-definition.ts'
 
@@ -31,8 +33,10 @@ export interface ReceiverParts {
   /** Called around the execution, so that the worker can abort it. */
   readonly onStart: (execution: Execution) => void
   readonly onEnd: (execution: Execution) => void
-  /** The delivery is settled, or could not be: its slot is free. */
-  readonly onDone: (delivery: Delivery, error: unknown) => void
+  /** The task has ended; only the write of its outcome is left. Followed by `onDone`. */
+  readonly onEnded: (delivery: Delivery) => SlotState
+  /** The delivery is settled, or could not be. */
+  readonly onDone: (delivery: Delivery, error: unknown, slot?: SlotState) => void
   /** The message has its outcome: no retry, requeue or hand-back follows. */
   readonly onFinal: (taskId: string) => void
 }
@@ -98,11 +102,11 @@ export class Receiver {
   }
 
   /** The delivery is done when the promise is. */
-  #ends(delivery: Delivery, end: Promise<void>): void {
+  #ends(delivery: Delivery, end: Promise<void>, slot?: SlotState): void {
     const { onDone } = this.#parts
     end.then(
-      () => onDone(delivery, undefined),
-      (error: unknown) => onDone(delivery, error),
+      () => onDone(delivery, undefined, slot),
+      (error: unknown) => onDone(delivery, error, slot),
     )
   }
 
@@ -267,17 +271,18 @@ export class Receiver {
       return
     }
     const record = keeps ? this.#record(execution, result) : undefined
+    const slot = this.#parts.onEnded(delivery)
     settler.push({ kind: 'ack', delivery, result: record?.stored }, (failure, settled) => {
       if (failure) {
-        onDone(delivery, failure.reason)
+        onDone(delivery, failure.reason, slot)
         return
       }
       if (settled === 'stale') this.#warnStale({ kind: 'ack', delivery })
       else this.#parts.onFinal(message.taskId)
       if (settled === 'stale' || !record || this.#core.middlewares.with('postSave').length === 0) {
-        onDone(delivery, undefined)
+        onDone(delivery, undefined, slot)
       } else {
-        this.#ends(delivery, this.#notifySaved(message, record.result))
+        this.#ends(delivery, this.#notifySaved(message, record.result), slot)
       }
     })
   }
@@ -336,24 +341,25 @@ export class Receiver {
   }
 
   /** The result as bytes; one that cannot be stored becomes a failure that can. */
-  #record({ definition, message }: Execution, result: TaskResult): StoredResult | undefined {
+  #record({ definition, message, delivery }: Execution, result: TaskResult): StoredResult | undefined {
     const { taskId, taskName } = message
-    const stored = this.#encode(taskId, result, definition.resultTtlMs)
+    const options = { ttlMs: definition.resultTtlMs, request: delivery.body }
+    const stored = this.#encode(taskId, result, options)
     if (stored instanceof Error) {
       this.#core.logger.error(
         { err: stored, taskId, taskName },
         'The result cannot be serialized; a failure that says so is stored instead.',
       )
-      return this.#failureRecord(taskId, stored, { ...result, labels: {} }, definition.resultTtlMs)
+      return this.#failureRecord(taskId, stored, { ...result, labels: {} }, options)
     }
     return { stored, result }
   }
 
   /** A failure that can be stored, as long as anything can. */
-  #failureRecord(taskId: string, error: unknown, facts: Facts, ttlMs?: number): StoredResult | undefined {
+  #failureRecord(taskId: string, error: unknown, facts: Facts, options: EncodeOptions): StoredResult | undefined {
     const { executionTime, labels } = facts
     const result: TaskResult = { isErr: true, error: toFailure(error), executionTime, labels }
-    const stored = this.#encode(taskId, result, ttlMs)
+    const stored = this.#encode(taskId, result, options)
     if (!(stored instanceof Error)) return { stored, result }
     // Its labels or its arguments do not fit the serializer.
     const { name, message, code } = result.error
@@ -363,15 +369,15 @@ export class Receiver {
       executionTime,
       labels: {},
     }
-    const storedBare = this.#encode(taskId, bare, ttlMs)
+    const storedBare = this.#encode(taskId, bare, options)
     if (!(storedBare instanceof Error)) return { stored: storedBare, result: bare }
     this.#core.logger.error({ err: storedBare, taskId }, 'Not even a failure can be serialized; no result is stored.')
     return undefined
   }
 
-  #encode(taskId: string, result: TaskResult, ttlMs: number | undefined): ResultRecord | Error {
+  #encode(taskId: string, result: TaskResult, options: EncodeOptions): ResultRecord | Error {
     try {
-      return this.#core.results.encode(taskId, result, ttlMs)
+      return this.#core.results.encode(taskId, result, options)
     } catch (error) {
       return error instanceof Error ? error : new Error(messageOf(error))
     }
@@ -391,7 +397,7 @@ export class Receiver {
     logger.error({ taskId, taskName, queue: delivery.queue, attempt: delivery.attempt }, `Dead letter: ${reason}`)
     const facts = { executionTime: 0, labels: message?.labels ?? {} }
     const keeps = taskId !== undefined && resultBackend !== undefined
-    const result = keeps ? this.#failureRecord(taskId, error, facts)?.stored : undefined
+    const result = keeps ? this.#failureRecord(taskId, error, facts, { request: delivery.body })?.stored : undefined
     const joined = this.#parts.settler.joined
     if (result && !joined) await this.#parts.settler.save(result)
     await this.#settle({ kind: 'dead', delivery, reason, taskName, result: joined ? result : undefined })

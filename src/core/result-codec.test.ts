@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import type { Serializer, TaskResult } from '../contract/index.ts'
-import { JsonSerializer } from './json-serializer.ts'
+import { JsonSerializer } from '../serializers/json-serializer.ts'
 import { decodeProgress, decodeResult, encodeProgress, encodeResult } from './result-codec.ts'
 
 const json = new JsonSerializer()

@@ -25,6 +25,13 @@ const LAST_POLL_MS = 1_000
 const LAST_LOOK_MS = 1_000
 const SWEEP_MS = 60_000
 
+export interface EncodeOptions {
+  /** Milliseconds the record is kept; the default of the backend or the broker when absent. */
+  readonly ttlMs?: number | undefined
+  /** The message that is answered. */
+  readonly request?: Body | undefined
+}
+
 /** A result ⇄ what a backend stores. The default is Taskiq's record in the backend's serializer. */
 export interface ResultCodec {
   /** @throws {MessageError} `KIQ_RESULT_UNSERIALIZABLE` */
@@ -59,13 +66,29 @@ export class Results {
     return this.#backend()?.serializer ?? this.#serializer()
   }
 
+  #formatFor(request: Body | undefined): Serializer {
+    const backend = this.#backend()
+    return (request === undefined ? undefined : backend?.serializerFor?.(request)) ?? this.#format
+  }
+
+  get #ttlMs(): number {
+    return this.#backend()?.defaultTtlMs ?? this.#defaultTtlMs
+  }
+
   /** @throws {MessageError} `KIQ_RESULT_UNSERIALIZABLE` */
-  encode(taskId: string, result: TaskResult, ttlMs: number = this.#defaultTtlMs): ResultRecord {
-    return { taskId, body: this.#codec()?.encode(result) ?? encodeResult(result, this.#format), ttlMs }
+  encode(taskId: string, result: TaskResult, { ttlMs = this.#ttlMs, request }: EncodeOptions = {}): ResultRecord {
+    return { taskId, body: this.#codec()?.encode(result) ?? encodeResult(result, this.#formatFor(request)), ttlMs }
   }
 
   async save(record: ResultRecord): Promise<void> {
     await this.#require().save([record])
+  }
+
+  async has(taskId: string): Promise<boolean> {
+    const backend = this.#require()
+    if (backend.has === undefined) return (await this.get(taskId)) !== undefined
+    const [isThere = false] = await backend.has([taskId])
+    return isThere
   }
 
   async get(taskId: string): Promise<TaskResult | undefined> {
@@ -110,9 +133,9 @@ export class Results {
     })
   }
 
-  async setProgress(taskId: string, progress: Progress): Promise<void> {
-    const body = encodeProgress(progress, this.#format)
-    await this.#require().setProgress({ taskId, body, ttlMs: this.#defaultTtlMs })
+  async setProgress(taskId: string, progress: Progress, request: Body): Promise<void> {
+    const body = encodeProgress(progress, this.#formatFor(request))
+    await this.#require().setProgress({ taskId, body, ttlMs: this.#ttlMs })
   }
 
   async getProgress(taskId: string): Promise<Progress | undefined> {

@@ -5,7 +5,7 @@ import { TaskError } from './task-error.ts'
 /** The part of a broker that a handle asks. */
 export interface ResultSource {
   waitResult<T>(taskId: string, options: WaitOptions | undefined, map: (result: TaskResult) => T): Promise<T>
-  getResult(taskId: string): Promise<TaskResult | undefined>
+  hasResult(taskId: string): Promise<boolean>
   getProgress(taskId: string): Promise<Progress | undefined>
   cancel(taskId: string): Promise<boolean>
 }
@@ -44,7 +44,7 @@ export class SentTask<R = unknown> {
 
   /** Whether there is a result now. */
   async isReady(): Promise<boolean> {
-    return (await this.#source.getResult(this.taskId)) !== undefined
+    return await this.#source.hasResult(this.taskId)
   }
 
   /** What the task last reported; `undefined` when it reported nothing. */

@@ -6,6 +6,9 @@ const SUSPECT_FROM = 3
 /** How long a suspect waits for the others to end, and then runs without others beginning beside it. */
 const ALONE_MS = 10_000
 
+/** Whether the slot of a task that ended is free before its outcome is written. */
+export type SlotState = 'kept' | 'given away'
+
 export interface SlotsParts {
   readonly concurrency: number
   readonly prefetch: number
@@ -21,6 +24,9 @@ export interface SlotsParts {
 /**
  * Which deliveries run, and which wait in this process.
  *
+ * A slot is free when its task has ended, though the write of the outcome is still under way: the next messages are
+ * fetched meanwhile. At most twice as many outcomes as there are slots may be under way like that.
+ *
  * A process that dies takes all its running tasks along, and the delivery counts for each. So a message that was
  * delivered {@link SUSPECT_FROM} times is begun alone, and what waits here is handed back before: if it is the one that
  * kills, it takes nobody along, and if it is not, it ends well. Both waits are bounded, so that long tasks and suspects
@@ -31,6 +37,8 @@ export class Slots {
   readonly #waiting: Delivery[] = []
   readonly #suspects: Delivery[] = []
   #running = 0
+  /** Of the running ones, those whose task has ended and whose slot was given away. */
+  #ended = 0
   #alone: Delivery | undefined
   #timer: NodeJS.Timeout | undefined
   #isOpen = true
@@ -39,6 +47,7 @@ export class Slots {
     this.#parts = parts
   }
 
+  /** Deliveries that began and are not settled. */
   get running(): number {
     return this.#running
   }
@@ -51,7 +60,7 @@ export class Slots {
   /** How many more deliveries may be fetched. */
   get free(): number {
     if (this.#alone !== undefined || this.#suspects.length > 0) return 0
-    return this.#parts.concurrency + this.#parts.prefetch - this.#running - this.#waiting.length
+    return this.#parts.concurrency + this.#parts.prefetch - this.#occupied - this.#waiting.length
   }
 
   accept(deliveries: readonly Delivery[]): void {
@@ -69,8 +78,18 @@ export class Slots {
     this.#fill()
   }
 
-  done(delivery: Delivery): void {
+  /** Its task has ended, and what is left is to write the outcome. To be told to {@link Slots.done}. */
+  ended(delivery: Delivery): SlotState {
+    if (this.#ended >= 2 * this.#parts.concurrency || delivery === this.#alone) return 'kept'
+    this.#ended += 1
+    this.#fill()
+    this.#parts.onFree()
+    return 'given away'
+  }
+
+  done(delivery: Delivery, slot: SlotState = 'kept'): void {
     this.#running -= 1
+    if (slot === 'given away') this.#ended -= 1
     if (delivery === this.#alone) this.#endAlone()
     this.#fill()
     this.#parts.onFree()
@@ -92,8 +111,12 @@ export class Slots {
     return [...this.#suspects.splice(0), ...this.#waiting.splice(0)]
   }
 
+  get #occupied(): number {
+    return this.#running - this.#ended
+  }
+
   #isFree(): boolean {
-    return this.#isOpen && this.#running < this.#parts.concurrency && this.#alone === undefined && !this.hasWaiting
+    return this.#isOpen && this.#occupied < this.#parts.concurrency && this.#alone === undefined && !this.hasWaiting
   }
 
   #fill(): void {
@@ -103,7 +126,7 @@ export class Slots {
         this.#beginSuspect(suspect)
         return
       }
-      if (this.#running >= this.#parts.concurrency) return
+      if (this.#occupied >= this.#parts.concurrency) return
       const next = this.#waiting.shift()
       if (next === undefined) return
       this.#begin(next)

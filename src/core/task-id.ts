@@ -1,8 +1,10 @@
-import { randomFillSync } from 'node:crypto'
+import { randomBytes, randomFillSync } from 'node:crypto'
 
 const IDS_PER_FILL = 128
 const RANDOM_BYTES = 10
 const RANDOM_DIGITS = RANDOM_BYTES * 2
+
+const PROCESS_DIGITS = randomBytes(2)
 
 const random = Buffer.alloc(IDS_PER_FILL * RANDOM_BYTES)
 let hex = ''
@@ -35,12 +37,16 @@ function time(): string {
   return timeDigits
 }
 
-/** Version 7 and the variant in their places. */
+/**
+ * Version 7 and the variant in their places. The last four digits are the same for all ids of a process, so that those
+ * who announce results can address it: they need one channel for all its tasks.
+ */
 function refill(): void {
   randomFillSync(random)
   for (let at = 0; at < random.length; at += RANDOM_BYTES) {
     random[at] = ((random[at] ?? 0) & 0x0f) | 0x70
     random[at + 2] = ((random[at + 2] ?? 0) & 0x3f) | 0x80
+    PROCESS_DIGITS.copy(random, at + RANDOM_BYTES - 2)
   }
   hex = random.toString('hex')
   used = 0

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
 import type { Serializer, TaskMessage } from '../contract/index.ts'
-import { JsonSerializer } from './json-serializer.ts'
+import { JsonSerializer } from '../serializers/json-serializer.ts'
 import { TaskiqFormatter } from './taskiq-formatter.ts'
 
 const formatter = new TaskiqFormatter(new JsonSerializer())

@@ -3,6 +3,7 @@ import type { Delivery } from '../contract/index.ts'
 import { sleep } from '../util/abort.ts'
 import { backoffMs } from '../util/backoff.ts'
 import type { Duration } from '../util/duration.ts'
+import { PlacedList } from '../util/placed-list.ts'
 import type { Broker } from './broker.ts'
 import { cancelledError } from './broker.ts'
 import { optionalDurationMs, wholeNumber } from './duration.ts'
@@ -14,6 +15,7 @@ import { Receiver } from './receiver.ts'
 import { createRunTask } from './run-task.ts'
 import { Settler } from './settler.ts'
 import { Slots } from './slots.ts'
+import type { SlotState } from './slots.ts'
 import { parseAckType } from './task-definition.ts'
 import type { AckType } from './task-definition.ts'
 
@@ -99,7 +101,7 @@ export class Worker {
   /** Ends the wait for running tasks. */
   readonly #deadline = new AbortController()
   readonly #slots: Slots
-  readonly #executions = new Set<Execution>()
+  readonly #executions = new PlacedList<Execution>()
   /** Those who wait for the outcome of a task, oldest first; several may wait for one id. */
   readonly #finals: { readonly taskId: string; readonly resolve: () => void }[] = []
   #accepted = 0
@@ -134,7 +136,7 @@ export class Worker {
     }
   }
 
-  /** Tasks in work now. */
+  /** Tasks in work now, those included whose outcome is being written. */
   get running(): number {
     return this.#slots.running
   }
@@ -196,7 +198,8 @@ export class Worker {
       maxDeliveries: this.#options.maxDeliveries ?? 5,
       onStart: (execution) => this.#note(execution),
       onEnd: (execution) => this.#executions.delete(execution),
-      onDone: (delivery, error) => this.#onDone(delivery, error),
+      onEnded: (delivery) => this.#slots.ended(delivery),
+      onDone: (delivery, error, slot) => this.#onDone(delivery, error, slot),
       onFinal: (taskId) => this.tellFinal(taskId),
     })
     this.#ended = this.#receive().then((end) => this.#windDown(end))
@@ -266,6 +269,8 @@ export class Worker {
       const { free } = this.#slots
       if (free <= 0) {
         await this.#nextFreeSlot()
+        // Tasks that end in one turn of the event loop make room for as many messages.
+        await new Promise<void>((resolve) => setImmediate(resolve))
         continue
       }
       try {
@@ -288,7 +293,7 @@ export class Worker {
     return 'stopped'
   }
 
-  #onDone(delivery: Delivery, error: unknown): void {
+  #onDone(delivery: Delivery, error: unknown, slot: SlotState | undefined): void {
     if (error !== undefined) {
       this.#broker.parts.logger.error(
         { err: error, taskId: delivery.taskId, queue: delivery.queue },
@@ -296,7 +301,7 @@ export class Worker {
       )
     }
     this.#processed += 1
-    this.#slots.done(delivery)
+    this.#slots.done(delivery, slot)
     if (this.#cancelledInBuffer.size > 0 && !this.#slots.hasWaiting) this.#cancelledInBuffer.clear()
     if (this.#slots.running === 0) this.#allDone?.()
   }

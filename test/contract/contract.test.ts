@@ -18,6 +18,10 @@ import { pathToFileURL } from 'node:url'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import { engineSuite } from '../support/engine-suite.ts'
+import { pythonEngine, pythonEnvironments, runPython, startPythonWorker } from '../support/python.ts'
+import { redisEngine, startRedis } from '../support/redis-server.ts'
+
 const ROOT = resolve(import.meta.dirname, '../..')
 const PROGRAMS = join(import.meta.dirname, 'programs')
 const CLI = join(ROOT, 'dist/cli/main.js')
@@ -69,6 +73,9 @@ describe('programs', () => {
   })
 })
 
+/** Those that need a server and a worker in Python, which is in their folder. */
+const withPython = names.filter((name) => existsSync(join(PROGRAMS, name, 'worker.py')))
+
 describe.each(names)('program %s', (name) => {
   it('is run unmodified', () => {
     for (const file of readdirSync(join(PROGRAMS, name))) {
@@ -76,22 +83,80 @@ describe.each(names)('program %s', (name) => {
     }
   })
 
+  if (withPython.includes(name)) return
+
   it('prints what it should, and ends by itself', async () => {
     const cwd = join(dir, name)
     const env = { KIQ_DB: join(cwd, 'data', 'kiq.db') }
     const beside = commandBeside(readFileSync(join(cwd, 'main.ts'), 'utf8'))
     const companion = beside === undefined ? undefined : start([CLI, ...beside], cwd, env)
     try {
-      const { code, stdout, stderr } = await ended(start(['--import', TSX, 'main.ts'], cwd, env))
-
-      // What it logs of failed tasks is its own affair; it explains what goes wrong here.
-      expect(differences(stdout, readFileSync(join(cwd, 'expected.txt'), 'utf8')), stderr).toEqual([])
-      expect(code, stderr).toBe(0)
+      await expectAsWritten(cwd, env)
     } finally {
       if (companion) await stop(companion)
     }
   })
 })
+
+engineSuite('programs with a worker in Python', [redisEngine, pythonEngine], () => {
+  const environments = pythonEnvironments()
+  const cases = withPython.flatMap((name) => environments.map((environment) => [name, environment] as const))
+
+  it.each(cases)('%s prints what it should, with Taskiq $1.taskiq', async (name, { python, taskiq }) => {
+    const redis = await startRedis()
+    const cwd = join(dir, name)
+    const env = { REDIS_URL: redis.url, QUEUE: `contract-${taskiq}` }
+    const worker = await startPythonWorker({ python, module: 'worker:broker', directory: cwd, env })
+    try {
+      await expectAsWritten(cwd, env)
+    } catch (error) {
+      throw new Error(`The worker printed:\n${worker.output}`, { cause: error })
+    } finally {
+      await worker.kill()
+      await redis.close()
+    }
+  })
+
+  it.each(cases)('%s serves Python, with Taskiq $1.taskiq', async (name, { python, taskiq }) => {
+    const redis = await startRedis()
+    const cwd = join(dir, name)
+    const env = { REDIS_URL: redis.url, QUEUE: `served-${taskiq}` }
+    const worker = start([CLI, 'worker', 'tasks.ts:broker', '-w', '1'], cwd, env)
+    try {
+      const printed = await runPython(python, { code: PYTHON_CLIENT }, { cwd, env })
+
+      expect(printed.trim().split('\n')).toEqual(['False 5 None', 'False 7 None', "True None TypeError('no')"])
+    } finally {
+      await stop(worker)
+      await redis.close()
+    }
+  })
+})
+
+/** What the comment in the program's `tasks.ts` promises. */
+const PYTHON_CLIENT = `
+import asyncio
+from taskiq.kicker import AsyncKicker
+from worker import broker
+
+async def main():
+    await broker.startup()
+    for name, args, kwargs in [("ts:add", (2, 3), {}), ("ts:add", (), {"a": 2, "b": 5}), ("ts:boom", ("no",), {})]:
+        task = await AsyncKicker(task_name=name, broker=broker, labels={}).kiq(*args, **kwargs)
+        result = await task.wait_result(timeout=20)
+        print(result.is_err, result.return_value, repr(result.error))
+    await broker.shutdown()
+
+asyncio.run(main())
+`
+
+async function expectAsWritten(cwd: string, env: Readonly<Record<string, string>>): Promise<void> {
+  const { code, stdout, stderr } = await ended(start(['--import', TSX, 'main.ts'], cwd, env))
+
+  // What it logs of failed tasks is its own affair; it explains what goes wrong here.
+  expect(differences(stdout, readFileSync(join(cwd, 'expected.txt'), 'utf8')), stderr).toEqual([])
+  expect(code, stderr).toBe(0)
+}
 
 /** What the program asks for in its first lines: `// Run beside:  npx kiq worker …`. */
 function commandBeside(source: string): readonly string[] | undefined {

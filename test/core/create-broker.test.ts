@@ -52,6 +52,26 @@ describe('createBroker', () => {
   })
 
   it.each([
+    ['redis://127.0.0.1:1/2', 'redis-stream'],
+    ['rediss://127.0.0.1:1?broker=stream&lease=5s', 'redis-stream'],
+    ['redis+cluster://127.0.0.1:1,127.0.0.1:2?broker=list', 'redis-list'],
+    ['redis+sentinel://127.0.0.1:1,127.0.0.1:2/main?sentinelPassword=x&broker=pubsub', 'redis-pubsub'],
+  ])('makes a broker on Redis from %s', async (url, transport) => {
+    const broker = await createBroker(`${url}${url.includes('?') ? '&' : '?'}queue=mine`)
+
+    expect([broker.transport.name, broker.defaultQueue]).toEqual([transport, 'mine'])
+  })
+
+  it('shows no password', async () => {
+    const url = 'redis+sentinel://user:secret@host/main?sentinelPassword=secret&oops=1'
+
+    await expect(createBroker(url)).rejects.toThrow(/^(?!.*secret).*"oops"/)
+  })
+
+  it.each([
+    ['a kind of broker that is not there', 'redis://host?broker=constructor'],
+    ['a lease that is no duration', 'redis://host?lease=soon'],
+    ['a Redis without an address', 'redis://host:0'],
     ['an unknown scheme', 'amazon://queue'],
     ['no scheme', 'kiq.db'],
     ['nothing', ''],

@@ -5,12 +5,14 @@ import { describe, expect, it } from 'vitest'
 import { Broker, JsonSerializer, silentLogger, TaskiqFormatter, Worker } from '../../src/index.ts'
 import type { Labels, TaskResult } from '../../src/index.ts'
 import { decodeProgress, decodeResult, encodeProgress, encodeResult } from '../../src/core/result-codec.ts'
+import { isPickle, PickleSerializer } from '../../src/serializers/pickle.ts'
 import { until } from '../../src/testing/until.ts'
 import { FakeResults } from '../support/fake-results.ts'
 import { FakeTransport } from '../support/fake-transport.ts'
 
 const folder = new URL('../fixtures/golden/', import.meta.url)
 const json = new JsonSerializer()
+const pickle = new PickleSerializer()
 const formatter = new TaskiqFormatter(json)
 
 interface Wire {
@@ -255,6 +257,7 @@ describe.each(files)('golden vector %s', (file) => {
     const result = decodeResult(raw, json, vector.task_id)
 
     expect(withoutOwnKeys(json.loadb(encodeResult(result, json)))).toEqual(recorded)
+    expect(withoutOwnKeys(pickle.loadb(encodeResult(result, pickle)))).toEqual(recorded)
   })
 })
 
@@ -408,9 +411,37 @@ describe('other recordings', () => {
     expect(json.loadb(encodeProgress(custom, json))).toEqual({ state: 'custom', meta: null })
   })
 
-  it('of results in pickle are refused with the reason', () => {
-    const recorded = readFixture<{ default_serializer_is_pickle_base64: string }>('_results_progress_serializers')
-    const body = Buffer.from(recorded.default_serializer_is_pickle_base64, 'base64')
+  const { default_serializer_is_pickle_base64: pickledResult, pickle: pickled } = readFixture<{
+    default_serializer_is_pickle_base64: string
+    pickle: { message_hex: string }
+  }>('_results_progress_serializers')
+
+  it('of a result in pickle is read, and written with the same content', () => {
+    const body = Buffer.from(pickledResult, 'base64')
+    const result = decodeResult(body, pickle, 'id')
+
+    expect(isPickle(body)).toBe(true)
+    expect(result).toEqual({ isErr: false, returnValue: { x: 1 }, executionTime: 0.12, labels: { a: 1 } })
+    expect(pickle.loadb(encodeResult(result, pickle))).toEqual(pickle.loadb(body))
+  })
+
+  it('of a message in pickle is read, and written with the same content', () => {
+    const body = Buffer.from(pickled.message_hex, 'hex')
+    const inPickle = new TaskiqFormatter(pickle)
+    const message = inPickle.loads(body)
+
+    expect(message).toEqual({
+      taskId: 'tid',
+      taskName: 'add',
+      labels: { n: 1 },
+      args: [1, 2.5, 'é', null, true],
+      kwargs: { k: [1] },
+    })
+    expect(pickle.loadb(inPickle.dumps(message).body)).toEqual(pickle.loadb(body))
+  })
+
+  it('of a result in pickle is refused with the reason by who expects JSON', () => {
+    const body = Buffer.from(pickledResult, 'base64')
 
     expect(() => decodeResult(body, json, 'id')).toThrow(expect.objectContaining({ code: 'KIQ_RESULT_UNREADABLE' }))
   })

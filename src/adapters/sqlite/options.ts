@@ -1,7 +1,6 @@
 import { inspect } from 'node:util'
 
 import { ConfigError } from '../../contract/index.ts'
-import { parseDurationMs } from '../../util/duration.ts'
 import type { Duration } from '../../util/duration.ts'
 
 /** Which file, and how to use it. */
@@ -37,24 +36,4 @@ export function synchronousOption(value: SqliteOptions['synchronous']): 'normal'
   const given: unknown = value ?? 'normal'
   if (given === 'normal' || given === 'full') return given
   throw new ConfigError('KIQ_CONFIG_INVALID', `\`synchronous\` is ${inspect(value)}. Use 'normal' or 'full'.`)
-}
-
-/**
- * A duration option in milliseconds.
- *
- * @param minMs - Least accepted value.
- * @throws {ConfigError} `KIQ_CONFIG_INVALID` with the value.
- */
-export function durationOption(
-  name: string,
-  value: Duration | undefined,
-  { fallbackMs, minMs }: { readonly fallbackMs: number; readonly minMs: number },
-): number {
-  if (value === undefined) return fallbackMs
-  const ms = parseDurationMs(value)
-  if (ms !== undefined && ms >= minMs) return ms
-  throw new ConfigError(
-    'KIQ_CONFIG_INVALID',
-    `\`${name}\` is ${inspect(value)}. Use milliseconds ≥ ${minMs}, or text such as '250ms', ` + "'30s' or '1h30m'.",
-  )
 }

@@ -1,12 +1,17 @@
-import { ConfigError, silentLogger } from '../../contract/index.ts'
+import {
+  ConfigError,
+  durationOption,
+  scheduleFromRecord,
+  scheduleToRecord,
+  silentLogger,
+} from '../../contract/index.ts'
 import type { Logger, Schedule, WritableScheduleSource } from '../../contract/index.ts'
 import type { Database } from './database.ts'
-import { DEFAULT_BUSY_TIMEOUT_MS, durationOption, synchronousOption } from './options.ts'
+import { DEFAULT_BUSY_TIMEOUT_MS, synchronousOption } from './options.ts'
 import type { SqliteOptions } from './options.ts'
 import { resolvePath } from './open.ts'
 import { acquireDatabase } from './registry.ts'
 import type { DatabaseLease } from './registry.ts'
-import { formatSchedule, parseSchedule } from './schedule-record.ts'
 
 interface Started {
   readonly lease: DatabaseLease
@@ -65,7 +70,7 @@ export class SqliteScheduleSource implements WritableScheduleSource {
     const rows = await database.read(() => select.all() as { readonly id: string; readonly record: string }[])
     return rows.flatMap(({ id, record }) => {
       try {
-        return [parseSchedule(record)]
+        return [scheduleFromRecord(JSON.parse(record))]
       } catch (err) {
         logger.error({ err, scheduleId: id }, `Schedule "${id}" cannot be read and is left out.`)
         return []
@@ -74,7 +79,7 @@ export class SqliteScheduleSource implements WritableScheduleSource {
   }
 
   async addSchedule(schedule: Schedule): Promise<void> {
-    const record = formatSchedule(schedule)
+    const record = JSON.stringify(scheduleToRecord(schedule))
     const { database } = this.#begun()
     const replace = database.prepare('INSERT OR REPLACE INTO schedules (schedule_id, record) VALUES (?, ?)')
     await database.write(() => replace.run(schedule.scheduleId, record))

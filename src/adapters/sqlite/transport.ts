@@ -1,4 +1,4 @@
-import { ConfigError } from '../../contract/index.ts'
+import { ConfigError, durationOption } from '../../contract/index.ts'
 import type {
   CancelOutcome,
   DeadLetters,
@@ -20,7 +20,7 @@ import { SqliteDeadLetters } from './dead-letters.ts'
 import type { Database } from './database.ts'
 import { SqliteDelivery } from './delivery.ts'
 import { MessageStore } from './message-store.ts'
-import { DEFAULT_BUSY_TIMEOUT_MS, durationOption, synchronousOption } from './options.ts'
+import { DEFAULT_BUSY_TIMEOUT_MS, synchronousOption } from './options.ts'
 import type { SqliteOptions } from './options.ts'
 import { resolvePath } from './open.ts'
 import { queueDepths } from './queue-depths.ts'

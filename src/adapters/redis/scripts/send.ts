@@ -1,0 +1,45 @@
+import { script } from '../script.ts'
+import type { Script } from '../script.ts'
+import { NOW, PUT, WAKE } from './shared.ts'
+
+/**
+ * Adds messages to a stream in their order: several times as fast as a command for each.
+ *
+ * KEYS: queue. ARGV: most entries to keep (`''` = all), then per message its body and its id (`''` = the body tells).
+ */
+export const ADD_ENTRIES: Script = script(`
+local queue, maxlen = KEYS[1], ARGV[1]
+for i = 2, #ARGV, 2 do
+  if maxlen ~= '' then
+    redis.call('XADD', queue, 'MAXLEN', '~', maxlen, '*', 'data', ARGV[i])
+  elseif ARGV[i + 1] == '' then
+    redis.call('XADD', queue, '*', 'data', ARGV[i])
+  else
+    redis.call('XADD', queue, '*', 'data', ARGV[i], 'id', ARGV[i + 1])
+  end
+end
+return (#ARGV - 1) / 2`)
+
+/**
+ * Sends messages of which some have a time or a priority.
+ *
+ * KEYS: queue, leases, wake, delayed, priority, sequence. ARGV: group, then per message milliseconds since the epoch
+ * (`''` = now), priority, id (`''` = the body tells), body.
+ */
+export const SEND_TIMED: Script = script(
+  NOW,
+  WAKE,
+  PUT,
+  `
+local to = { group = ARGV[1], queue = KEYS[1], leases = KEYS[2], wake = KEYS[3], delayed = KEYS[4], priority = KEYS[5], sequence = KEYS[6] }
+local now = now_ms()
+for i = 2, #ARGV, 4 do
+  local due, priority, id, body = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
+  if due and due > now then
+    put_later(to, body, id, priority, due)
+  else
+    put(to, body, id, priority, now)
+  end
+end
+return (#ARGV - 1) / 4`,
+)
