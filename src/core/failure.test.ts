@@ -140,6 +140,13 @@ describe('encodeFailure', () => {
     expect(encodeFailure({ name: 'X', message: '', args: [] }).exc_module).toBeNull()
   })
 
+  it('writes a name of which Python can make a class, and keeps its own beside it', () => {
+    const wire = encodeFailure({ name: 'a\0b\ud800 😀', message: '', args: [], module: 'javascript' })
+
+    expect(wire).toMatchObject({ exc_type: 'a\ufffdb\ufffd 😀', name: 'a\0b\ud800 😀' })
+    expect(decodeFailure(wire)?.name).toBe('a\0b\ud800 😀')
+  })
+
   it('calls the plain Error Exception, and keeps its own name beside it', () => {
     expect(encodeFailure({ name: 'Error', message: 'x', args: ['x'], module: 'builtins' })).toMatchObject({
       exc_type: 'Exception',

@@ -5,6 +5,9 @@ import { toPlain } from './plain.ts'
 const MAX_CAUSES = 16
 const MAX_TEXT = 64 * 1024
 
+/** Python makes a class of that name, which may not have such characters: it could not read the result. */
+const NO_CLASS_NAME = /[\0\p{Surrogate}]/gu
+
 /** Names that exist as exceptions in Python's `builtins` and mean the same there. */
 const BUILTINS: ReadonlySet<string> = new Set(['TypeError', 'SyntaxError', 'TimeoutError'])
 
@@ -91,7 +94,8 @@ export interface WireFailure {
 
 export function encodeFailure(failure: Failure): WireFailure {
   // Python has no `Error`; its plain exception is called `Exception`.
-  const type = failure.name === 'Error' && failure.module === 'builtins' ? 'Exception' : failure.name
+  const isPlain = failure.name === 'Error' && failure.module === 'builtins'
+  const type = isPlain ? 'Exception' : failure.name.replace(NO_CLASS_NAME, '\ufffd')
   return {
     exc_type: type,
     exc_message: failure.args,

@@ -1,5 +1,6 @@
 import { MessageError, ResultError } from '../contract/index.ts'
 import type { Body, Progress, Serializer, TaskResult } from '../contract/index.ts'
+import { messageOf } from '../util/show.ts'
 import { decodeFailure, encodeFailure } from './failure.ts'
 import { isFlat, toPlain } from './plain.ts'
 
@@ -93,7 +94,7 @@ function load(body: Body, serializer: Serializer, what: string): Record<string, 
   try {
     wire = serializer.loadb(body)
   } catch (error) {
-    throw unreadable(what, `it is not ${serializer.name}`, error)
+    throw unreadable(what, `it is not ${serializer.name} (${messageOf(error)})`, error)
   }
   if (typeof wire === 'object' && wire !== null && !Array.isArray(wire)) return wire as Record<string, unknown>
   throw unreadable(what, 'it is not an object')
@@ -102,7 +103,7 @@ function load(body: Body, serializer: Serializer, what: string): Record<string, 
 function unreadable(what: string, why: string, cause?: unknown): ResultError {
   return new ResultError(
     'KIQ_RESULT_UNREADABLE',
-    `The ${what} cannot be read: ${why}. Use the same serializer for the result backend on both sides.`,
+    `The ${what} cannot be read: ${why.replace(/\.$/, '')}. Use the same serializer for the result backend on both sides.`,
     { cause },
   )
 }

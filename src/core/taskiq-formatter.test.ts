@@ -117,6 +117,22 @@ describe('TaskiqFormatter', () => {
     expect(formatter.loads(body)).toEqual({ taskId: 'a', taskName: 'b', labels, args: [], kwargs: {} })
   })
 
+  it.each([
+    ['text', (text: string) => text],
+    ['bytes', (text: string) => Buffer.from(text)],
+  ])('writes the retry of a message from Python as Python does, which came as %s', (_what, body) => {
+    const request = '{"task_id": "a", "task_name": "b", "labels": {}, "labels_types": {}, "args": [1], "kwargs": {}}'
+    const received = formatter.loads(body(request))
+
+    const retry = formatter.dumps({ ...received, labels: { _retries: 1 } }).body as string
+
+    expect(retry).toMatch(/^\{"task_id": "a",/)
+    expect(formatter.loads(retry)).toEqual({ ...received, labels: { _retries: 1 } })
+    const ours = formatter.dumps(message({ args: [1] })).body as string
+    expect(ours).toMatch(/^\{"task_id":"id",/)
+    expect(formatter.dumps({ ...formatter.loads(ours), labels: {} }).body).toBe(ours)
+  })
+
   it('reads bytes', () => {
     const body = new TextEncoder().encode('{"task_id":"é","task_name":"b","labels":{},"args":["世"],"kwargs":{}}')
 

@@ -1,5 +1,6 @@
 import { MessageError } from '../contract/index.ts'
 import type { Body, FormattedMessage, Formatter, Labels, Serializer, TaskMessage } from '../contract/index.ts'
+import { asPythonJson, isPythonJson } from '../serializers/python-json.ts'
 import { decodeLabels, encodeLabels } from './labels.ts'
 import type { EncodedLabels } from './labels.ts'
 import { toPlain } from './plain.ts'
@@ -10,6 +11,11 @@ const KWARGS = { root: 'kwargs', code: 'KIQ_ARGUMENTS_UNSERIALIZABLE' } as const
 /** Taskiq's message (wire format, section 1) in the serializer it is given. */
 export class TaskiqFormatter implements Formatter {
   readonly #serializer: Serializer
+  /**
+   * Arguments that came from Python, which a retry shares: it is written in the same way, so that a result backend still
+   * sees who asked.
+   */
+  readonly #pythons = new WeakSet<readonly unknown[]>()
   #lastLabels: Labels | undefined
   #lastEncoded: EncodedLabels | undefined
 
@@ -28,7 +34,8 @@ export class TaskiqFormatter implements Formatter {
       kwargs: toPlain(message.kwargs, KWARGS),
     }
     try {
-      return { body: this.#serializer.dumpb(wire), labels }
+      const body = this.#serializer.dumpb(wire)
+      return { body: this.#pythons.has(message.args) ? asPythonJson(body) : body, labels }
     } catch (error) {
       throw new MessageError(
         'KIQ_ARGUMENTS_UNSERIALIZABLE',
@@ -67,6 +74,7 @@ export class TaskiqFormatter implements Formatter {
     }
     if (!Array.isArray(args)) throw undecodable(`\`args\` is ${kind(args)}, not an array`)
     if (!isRecord(kwargs)) throw undecodable(`\`kwargs\` is ${kind(kwargs)}, not an object`)
+    if (isPythonJson(body)) this.#pythons.add(args)
     try {
       return { taskId, taskName, labels: types ? decodeLabels(labels, types) : labels, args, kwargs }
     } catch (error) {

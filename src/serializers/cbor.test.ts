@@ -43,6 +43,16 @@ const RESULT = {
 }
 
 describe('CborSerializer', () => {
+  it('keeps the names of keys', () => {
+    const value = JSON.parse(
+      '{"list": [{"__proto__": {"a": [1, null]}, "__proto_": 2, "b": 9007199254740993.5}]}',
+    ) as unknown
+
+    const read = cbor.loadb(cbor.dumpb(value))
+
+    expect(JSON.stringify(read)).toBe(JSON.stringify(value))
+  })
+
   it('is called cbor', () => {
     expect(cbor.name).toBe('cbor')
   })

@@ -3,6 +3,8 @@ import type { Body, Serializer } from '../contract/index.ts'
 import { expandStringRefs } from './cbor-string-refs.ts'
 import { narrowIntegers, widenIntegers } from './integers.ts'
 import { requirePeer, toBytes } from './peer.ts'
+import { hasProtoKey, objectsFromMaps } from './proto-keys.ts'
+import { assertWellFormed } from './well-formed.ts'
 
 interface Encoder {
   encode(value: unknown): Uint8Array
@@ -16,19 +18,24 @@ interface Encoder {
 export class CborSerializer implements Serializer {
   readonly name = 'cbor'
   readonly #encoder: Encoder
+  readonly #mapReader: Encoder
 
   /** @throws {ConfigError} `KIQ_PEER_MISSING` */
   constructor() {
     const { Encoder } = requirePeer('cbor-x', 'CborSerializer') as { Encoder: new (options: object) => Encoder }
     this.#encoder = new Encoder({ useRecords: false, mapsAsObjects: true, variableMapSize: true })
+    this.#mapReader = new Encoder({ useRecords: false, mapsAsObjects: false })
   }
 
   dumpb(value: unknown): Body {
-    return Uint8Array.from(this.#encoder.encode(widenIntegers(value)))
+    const bytes = Uint8Array.from(this.#encoder.encode(widenIntegers(value)))
+    assertWellFormed(value, bytes)
+    return bytes
   }
 
   loadb(body: Body): unknown {
-    const value = this.#encoder.decode(expandStringRefs(toBytes(body)))
+    const bytes = expandStringRefs(toBytes(body))
+    const value = hasProtoKey(bytes) ? objectsFromMaps(this.#mapReader.decode(bytes)) : this.#encoder.decode(bytes)
     refuseTags(value)
     return narrowIntegers(value)
   }

@@ -43,6 +43,16 @@ const RESULT = {
 }
 
 describe('MsgPackSerializer', () => {
+  it('keeps the names of keys', () => {
+    const value = JSON.parse(
+      '{"list": [{"__proto__": {"a": [1, null]}, "__proto_": 2, "b": 9007199254740993.5}]}',
+    ) as unknown
+
+    const read = msgpack.loadb(msgpack.dumpb(value))
+
+    expect(JSON.stringify(read)).toBe(JSON.stringify(value))
+  })
+
   it('is called msgpack', () => {
     expect(msgpack.name).toBe('msgpack')
   })

@@ -1,6 +1,8 @@
 import type { Body, Serializer } from '../contract/index.ts'
 import { widenIntegers } from './integers.ts'
 import { requirePeer, toBytes } from './peer.ts'
+import { hasProtoKey, objectsFromMaps } from './proto-keys.ts'
+import { assertWellFormed } from './well-formed.ts'
 
 interface Packr {
   pack(value: unknown): Uint8Array
@@ -14,19 +16,25 @@ interface Packr {
 export class MsgPackSerializer implements Serializer {
   readonly name = 'msgpack'
   readonly #packr: Packr
+  readonly #mapReader: Packr
 
   /** @throws {ConfigError} `KIQ_PEER_MISSING` */
   constructor() {
     const { Packr } = requirePeer('msgpackr', 'MsgPackSerializer') as { Packr: new (options: object) => Packr }
-    this.#packr = new Packr({ useRecords: false, int64AsType: 'auto', mapsAsObjects: true, useTimestamp32: false })
+    const options = { useRecords: false, int64AsType: 'auto', useTimestamp32: false }
+    this.#packr = new Packr({ ...options, mapsAsObjects: true })
+    this.#mapReader = new Packr({ ...options, mapsAsObjects: false })
   }
 
   dumpb(value: unknown): Body {
     // msgpackr reuses the buffer it returns a part of; a message may wait in a batch meanwhile.
-    return Uint8Array.from(this.#packr.pack(widenIntegers(value)))
+    const bytes = Uint8Array.from(this.#packr.pack(widenIntegers(value)))
+    assertWellFormed(value, bytes)
+    return bytes
   }
 
   loadb(body: Body): unknown {
-    return this.#packr.unpack(toBytes(body))
+    const bytes = toBytes(body)
+    return hasProtoKey(bytes) ? objectsFromMaps(this.#mapReader.unpack(bytes)) : this.#packr.unpack(bytes)
   }
 }

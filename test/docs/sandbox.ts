@@ -4,13 +4,26 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 
+import { runPython, startPythonWorker } from '../support/python.ts'
+
 export const ROOT = resolve(import.meta.dirname, '../..')
 const CLI = join(ROOT, 'dist/cli/main.js')
 
 const LONGEST_RUN_MS = 45_000
 
 /** What a user of the package may have installed beside it. */
-const INSTALLED = ['@photostructure', '@types', 'cbor-x', 'msgpackr', 'tsx', 'typescript', 'valibot', 'vitest', 'zod']
+const INSTALLED = [
+  '@photostructure',
+  '@types',
+  'cbor-x',
+  'ioredis',
+  'msgpackr',
+  'tsx',
+  'typescript',
+  'valibot',
+  'vitest',
+  'zod',
+]
 
 /** As in a project of a user, but also what Node's own type stripping asks for. */
 const TSCONFIG = {
@@ -32,6 +45,17 @@ export interface Finished {
   readonly exitCode: number | null
   readonly stdout: string
   readonly stderr: string
+}
+
+export interface RunOptions {
+  /** Arguments of a `kiq worker` beside the program. */
+  readonly worker?: readonly string[] | undefined
+  /** Argument of a `taskiq worker` beside the program. */
+  readonly pythonWorker?: string | undefined
+  /** The interpreter, where something is written in Python. */
+  readonly python?: string | undefined
+  /** Of all of them, besides the environment of the tests. */
+  readonly env?: Readonly<Record<string, string>> | undefined
 }
 
 /** A folder outside of the repository in which the built package is installed. */
@@ -62,8 +86,8 @@ export class Sandbox {
   }
 
   /** Runs Node in a folder of the sandbox; a TypeScript program as `npx tsx` would. */
-  async node(folder: string, args: readonly string[]): Promise<Finished> {
-    const child = this.#spawn(folder, args)
+  async node(folder: string, args: readonly string[], { env }: Pick<RunOptions, 'env'> = {}): Promise<Finished> {
+    const child = this.#spawn(folder, args, env)
     const output = outputOf(child)
     // Before the test gives up: then there is something to show.
     const limit = setTimeout(() => child.kill('SIGKILL'), LONGEST_RUN_MS)
@@ -72,17 +96,38 @@ export class Sandbox {
     return { exitCode, ...output }
   }
 
-  /** Runs a program, beside `kiq worker` with these arguments if there are any. */
-  async run(folder: string, program: string, worker: readonly string[] | undefined): Promise<Finished> {
-    if (worker === undefined) return await this.node(folder, ['--import', 'tsx', program])
-    const child = this.#spawn(folder, [CLI, 'worker', ...worker])
-    const workerOutput = outputOf(child)
+  /** Runs a program in TypeScript or Python, beside the workers that it asks for. */
+  async run(folder: string, program: string, options: RunOptions = {}): Promise<Finished> {
+    const { worker, pythonWorker, env } = options
+    if (pythonWorker !== undefined) {
+      const directory = join(this.dir, folder)
+      const beside = await startPythonWorker({ python: interpreter(options), module: pythonWorker, directory, env })
+      try {
+        const finished = await this.run(folder, program, { ...options, pythonWorker: undefined })
+        return withWords(finished, 'Python worker', beside.output)
+      } finally {
+        await beside.kill()
+      }
+    }
+    if (worker === undefined) return await this.#program(folder, program, options)
+    const child = this.#spawn(folder, [CLI, 'worker', ...worker], env)
+    const output = outputOf(child)
     const ended = new Promise((done) => child.once('close', done))
-    const finished = await this.node(folder, ['--import', 'tsx', program])
+    const finished = await this.#program(folder, program, options)
     child.kill('SIGTERM')
     await ended
-    if (finished.exitCode === 0) return finished
-    return { ...finished, stderr: `${finished.stderr}\nThe worker said:\n${workerOutput.stdout}${workerOutput.stderr}` }
+    return withWords(finished, 'worker', output.stdout + output.stderr)
+  }
+
+  async #program(folder: string, program: string, options: RunOptions): Promise<Finished> {
+    if (!program.endsWith('.py')) return await this.node(folder, ['--import', 'tsx', program], options)
+    try {
+      const cwd = join(this.dir, folder)
+      const stdout = await runPython(interpreter(options), { file: program }, { cwd, env: options.env })
+      return { exitCode: 0, stdout, stderr: '' }
+    } catch (error) {
+      return { exitCode: 1, stdout: '', stderr: String(error) }
+    }
   }
 
   close(): void {
@@ -90,16 +135,27 @@ export class Sandbox {
     rmSync(this.dir, { recursive: true, force: true })
   }
 
-  #spawn(folder: string, args: readonly string[]): ChildProcess {
+  #spawn(folder: string, args: readonly string[], env: RunOptions['env'] = {}): ChildProcess {
     const child = spawn(process.execPath, args, {
       cwd: join(this.dir, folder),
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_OPTIONS: '', NO_COLOR: '1', FORCE_COLOR: undefined },
+      env: { ...process.env, NODE_OPTIONS: '', NO_COLOR: '1', FORCE_COLOR: undefined, ...env },
     })
     this.#children.add(child)
     child.once('close', () => this.#children.delete(child))
     return child
   }
+}
+
+function interpreter({ python }: RunOptions): string {
+  if (python === undefined) throw new Error('This program needs Python, and the test has not said which.')
+  return python
+}
+
+/** What a worker had to say, where it may explain a failure. */
+function withWords(finished: Finished, who: string, words: string): Finished {
+  if (finished.exitCode === 0) return finished
+  return { ...finished, stderr: `${finished.stderr}\nThe ${who} said:\n${words}` }
 }
 
 /** Grows while the process runs. */

@@ -3,7 +3,7 @@ import { sleep } from '../../util/abort.ts'
 import { backoffMs } from '../../util/backoff.ts'
 import type { RedisArgument, RedisClient } from './client.ts'
 import { isCluster, loadDriver } from './client.ts'
-import { isConnectionError, isCredentialError, redisFailure, textOf } from './failure.ts'
+import { isConnectionError, isCredentialError, keyOf, redisFailure, textOf } from './failure.ts'
 import { Hub } from './hub.ts'
 import type { Script } from './script.ts'
 import type { RedisTarget } from './target.ts'
@@ -45,6 +45,8 @@ export class RedisConnection {
   readonly #parts: ConnectionParts
   readonly #client: RedisClient
   readonly isCluster: boolean
+  /** Those who wait for the connection: any number, and one set of listeners for all. */
+  readonly #waiting = new Set<AbortController>()
   #lastError: unknown
   #users = 0
   #isJoining = false
@@ -56,14 +58,25 @@ export class RedisConnection {
     this.thread = parts.thread
     this.#client = parts.given ?? parts.makeClient()
     this.isCluster = isCluster(this.#client)
-    this.#client.on('error', this.#noteError)
+    this.#client.on('error', this.#noteFailure)
     // Errors of the nodes of a cluster are only told here.
     this.#client.on('node error', this.#noteError)
+    this.#client.on('ready', this.#wake)
+    this.#client.on('end', this.#wake)
     this.hub = new Hub(() => this.duplicate())
   }
 
   readonly #noteError = (error: unknown): void => {
     this.#lastError = error
+  }
+
+  readonly #noteFailure = (error: unknown): void => {
+    this.#lastError = error
+    if (isCredentialError(error)) this.#wake()
+  }
+
+  readonly #wake = (): void => {
+    for (const one of this.#waiting) one.abort()
   }
 
   /**
@@ -88,10 +101,15 @@ export class RedisConnection {
     this.#users -= 1
     if (this.#users > 0) return
     this.#parts.onClosed()
-    this.#client.off('error', this.#noteError)
+    this.#client.off('error', this.#noteFailure)
     this.#client.off('node error', this.#noteError)
     this.hub.close()
-    if (this.#parts.given) return
+    if (this.#parts.given) {
+      this.#client.off('ready', this.#wake)
+      this.#client.off('end', this.#wake)
+      this.#wake()
+      return
+    }
     // An error after the end is nobody's.
     this.#client.on('error', () => undefined)
     this.#client.disconnect()
@@ -111,31 +129,19 @@ export class RedisConnection {
   async whenReady(signal?: AbortSignal, timeoutMs: number = this.#parts.connectTimeoutMs): Promise<void> {
     if (this.#client.status === 'ready') return
     const ready = new AbortController()
-    const end = (): void => ready.abort()
     const over = signal ? AbortSignal.any([ready.signal, signal]) : ready.signal
-    const fail = (error: unknown): void => {
-      this.#lastError = error
-      if (isCredentialError(error)) end()
-    }
-    this.#client.on('ready', end)
-    this.#client.on('end', end)
-    this.#client.on('error', fail)
-    try {
-      // `end`: closed for good, by us or by the owner of the client.
-      if (!isCredentialError(this.#lastError) && this.#client.status !== 'end') await sleep(timeoutMs, over)
-    } finally {
-      this.#client.off('ready', end)
-      this.#client.off('end', end)
-      this.#client.off('error', fail)
-    }
+    this.#waiting.add(ready)
+    // `end`: closed for good, by us or by the owner of the client.
+    if (!isCredentialError(this.#lastError) && this.#client.status !== 'end') await sleep(timeoutMs, over)
+    this.#waiting.delete(ready)
     // A getter: it has changed meanwhile.
     if (this.#client.status === 'ready') {
       this.#lastError = undefined
       return
     }
     const reason = this.#lastError
-    // The next call shall try again, should somebody have corrected the password.
-    this.#lastError = undefined
+    // The next call shall try again, should somebody have corrected the password; those who wait now shall know it.
+    if (isCredentialError(reason)) setImmediate(() => (this.#lastError = undefined))
     throw redisFailure(this.shown, reason ?? new Error(`Connection is closed: status ${this.#client.status}`))
   }
 
@@ -145,7 +151,7 @@ export class RedisConnection {
     try {
       return await this.#client.call(command, ...args)
     } catch (error) {
-      throw redisFailure(this.shown, error)
+      throw redisFailure(this.shown, error, keyOf(command, args))
     }
   }
 
@@ -155,7 +161,7 @@ export class RedisConnection {
     try {
       return await this.#client.callBuffer(command, ...args)
     } catch (error) {
-      throw redisFailure(this.shown, error)
+      throw redisFailure(this.shown, error, keyOf(command, args))
     }
   }
 
@@ -176,12 +182,12 @@ export class RedisConnection {
     try {
       return await this.#client.callBuffer('EVALSHA', script.sha, keys.length, ...keys, ...args)
     } catch (error) {
-      if (!textOf(error).startsWith('NOSCRIPT')) throw redisFailure(this.shown, error)
+      if (!textOf(error).startsWith('NOSCRIPT')) throw redisFailure(this.shown, error, keys[0])
     }
     try {
       return await this.#client.callBuffer('EVAL', script.source, keys.length, ...keys, ...args)
     } catch (error) {
-      throw redisFailure(this.shown, error)
+      throw redisFailure(this.shown, error, keys[0])
     }
   }
 
@@ -273,6 +279,10 @@ const CLIENT_OPTIONS: Readonly<Record<string, unknown>> = {
   // Slower by half here: the socket's writes are joined anyway (measured, ioredis 6).
   enableAutoPipelining: false,
   connectionName: 'kiq',
+  // What vanished without a word (a machine, an entry of a NAT) is noticed soon, and not by the system after 15 minutes:
+  // where an answer is awaited, and where nothing is.
+  socketTimeout: 10_000,
+  keepAlive: 10_000,
 }
 
 function retryStrategy(attempt: number): number {

@@ -49,7 +49,9 @@ let timer, isBeating = false, hasFailed = false, again = false
 
 const own = {
   lazyConnect: false, enableOfflineQueue: false, maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false,
-  connectionName: 'kiq-heartbeat', retryStrategy: (n) => Math.min(50 * 2 ** Math.min(n, 6), 1000),
+  connectionName: 'kiq-heartbeat', keepAlive: 10_000,
+  // Longer than a pause of Redis that leases survive: who connects again then renews too late.
+  socketTimeout: Math.max(everyMs * 5, 5_000), retryStrategy: (n) => Math.min(50 * 2 ** Math.min(n, 6), 1000),
   reconnectOnError: (error) => error.message.startsWith('READONLY'),
 }
 const client = kind === 'cluster'

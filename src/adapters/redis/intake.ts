@@ -2,7 +2,7 @@ import { BrokerError } from '../../contract/index.ts'
 import { sleep } from '../../util/abort.ts'
 import type { RedisArgument, RedisClient } from './client.ts'
 import type { RedisConnection } from './connection.ts'
-import { isCredentialError, redisFailure } from './failure.ts'
+import { isCredentialError, keyOf, redisFailure } from './failure.ts'
 
 /** How much longer than asked a blocking read may last before its connection is taken for dead. */
 const GRACE_MS = 5_000
@@ -68,11 +68,11 @@ export class Intake {
     const { shown } = this.#connection
     const client = await this.#ready()
     const watch = setTimeout(() => client.disconnect(true), blockMs + GRACE_MS)
+    const [name, ...args] = command
     try {
-      const [name, ...args] = command
       return await client.callBuffer(name, ...args)
     } catch (error) {
-      throw redisFailure(shown, error)
+      throw redisFailure(shown, error, keyOf(name, args))
     } finally {
       clearTimeout(watch)
     }
@@ -87,6 +87,8 @@ export class Intake {
 
   #open(): RedisClient {
     const client = this.#connection.duplicate()
+    // Its reads last as long as they are asked to; `#run` watches over them.
+    Object.assign(client.options, { commandTimeout: undefined, socketTimeout: undefined })
     client.on('error', () => undefined)
     client.on('close', () => (this.#clientId = undefined))
     if (this.#connection.isCluster) return client

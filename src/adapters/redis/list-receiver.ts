@@ -1,8 +1,11 @@
+import { BrokerError } from '../../contract/index.ts'
 import type { ReceiveOptions } from '../../contract/index.ts'
+import { sleep } from '../../util/abort.ts'
 import { RedisDelivery } from './delivery.ts'
 import type { DeliveryPlace } from './delivery.ts'
 import { FairClaim } from './fair-claim.ts'
 import type { Claimed } from './fair-claim.ts'
+import { isOutOfMemory } from './failure.ts'
 import { Intake } from './intake.ts'
 import { DUE_CHANNEL } from './keys.ts'
 import type { QueueKeys } from './keys.ts'
@@ -14,6 +17,10 @@ import { RETURN_UNKNOWN } from './scripts/list-sessions.ts'
 const BLOCK_MS = 5_000
 /** Where `CLIENT UNBLOCK` does not reach: an aborted receive ends by itself within a second. */
 const CLUSTER_BLOCK_MS = 800
+/** How much later than asked a wait ends that has no read of its own. */
+const JOINED_MS = 50
+/** Without memory a worker cannot wait for messages, only look for them so often. */
+const OUT_OF_MEMORY_MS = 500
 /** Claims that find their session over before the receive starts anew. */
 const MAX_CLAIMS = 3
 
@@ -23,7 +30,7 @@ export interface ListReceiverParts extends WorkerContext {
 
 /**
  * Takes messages from lists. A worker that has nothing to do waits with `BLMOVE` into a list that all workers of the queue
- * share, so that nobody is lost who dies there; a script then claims from that list first.
+ * share; a script then claims from that list first, no matter whose, so that nothing is lost there when a worker dies.
  */
 export class ListReceiver implements MessageReceiver {
   readonly #parts: ListReceiverParts
@@ -33,13 +40,12 @@ export class ListReceiver implements MessageReceiver {
   readonly #reads = new Map<string, Promise<void>>()
   readonly #known = new Set<string>()
   #isReceiving = false
-  /** A read has moved a message, which waits to be claimed. */
-  #hasMoved = false
+  /** Queues of which a read has moved a message, which waits to be claimed. */
+  readonly #moved = new Set<string>()
   /** Messages may have come whose answer was lost. */
   #isUnsure = false
   #isStopped = false
-  #stop: () => void = () => undefined
-  readonly #stopped = new Promise<void>((resolve) => (this.#stop = resolve))
+  #endWait: () => void = () => undefined
 
   constructor(parts: ListReceiverParts) {
     this.#parts = parts
@@ -52,9 +58,9 @@ export class ListReceiver implements MessageReceiver {
     const isOver = (): boolean => signal.aborted || this.#isStopped
     this.#isReceiving = true
     try {
-      while (!isOver() || (this.#hasMoved && !this.#isStopped)) {
+      while (!isOver() || (this.#moved.size > 0 && !this.#isStopped)) {
         if (this.#isUnsure) await this.#recover(queues)
-        this.#hasMoved = false
+        this.#moved.clear()
         const { deliveries, waitMs } = await this.#fair.claim(queues, max, this.#claimFrom)
         if (deliveries.length > 0) return deliveries
         if (!isOver()) await this.#wait(queues, waitMs, signal)
@@ -65,13 +71,15 @@ export class ListReceiver implements MessageReceiver {
       throw error
     } finally {
       this.#isReceiving = false
+      for (const queue of this.#moved) this.#giveBack(queue)
+      this.#moved.clear()
     }
     return []
   }
 
   close(): void {
     this.#isStopped = true
-    this.#stop()
+    this.#endWait()
     this.#parts.connection.hub.unsubscribe(DUE_CHANNEL, this.#hearDue)
     for (const intake of this.#intakes.values()) intake.close()
     this.#intakes.clear()
@@ -116,16 +124,19 @@ export class ListReceiver implements MessageReceiver {
     const longest = this.#parts.connection.isCluster ? CLUSTER_BLOCK_MS : BLOCK_MS
     const blockMs = Math.max(1, Math.min(waitMs, longest))
     const reads = queues.map((queue) => this.#read(queue, blockMs))
-    let stop: () => void = () => undefined
-    const aborted = new Promise<void>((resolve) => (stop = resolve))
-    signal.addEventListener('abort', stop, { once: true })
+    const ended = new Promise<void>((resolve) => (this.#endWait = resolve))
+    const end = this.#endWait
+    signal.addEventListener('abort', end, { once: true })
+    // A read that an earlier receive began may last longer than this wait.
+    const timer = setTimeout(end, blockMs + JOINED_MS)
     try {
-      if (!signal.aborted) await Promise.race([...reads, aborted, this.#stopped])
+      if (!signal.aborted) await Promise.race([...reads, ended])
       if (signal.aborted && !this.#isStopped) {
         await Promise.all([...this.#intakes.values()].map((intake) => intake.unblock()))
       }
     } finally {
-      signal.removeEventListener('abort', stop)
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
       // Of those that lost the race one may fail later; the next receive sees it.
       for (const read of reads) read.catch(() => undefined)
     }
@@ -148,15 +159,19 @@ export class ListReceiver implements MessageReceiver {
       moved = await this.#intakeOf(queue).read(command, blockMs)
     } catch (error) {
       if (this.#isStopped) return
-      throw error
+      if (!(error instanceof BrokerError && isOutOfMemory(error.cause))) throw error
+      // Refused only because it could; messages can be claimed all the same.
+      await sleep(Math.min(blockMs, OUT_OF_MEMORY_MS))
+      return
     }
     if (moved === null || this.#isStopped) return
-    if (this.#isReceiving) this.#hasMoved = true
+    if (this.#isReceiving) this.#moved.add(queue)
     else this.#giveBack(queue)
   }
 
   /** Came when there was no room for it any more: others may have some. */
   #giveBack(queue: string): void {
+    if (this.#isStopped) return
     const { connection, keysOf, logger } = this.#parts
     connection.run(RETURN_TO_LIST, [queue, keysOf(queue).incoming], []).catch((err: unknown) => {
       logger.debug({ err, queue }, 'Could not put back a message; the next heartbeat of any worker does.')

@@ -255,8 +255,11 @@ engineSuite('RedisListTransport', [redisEngine], () => {
       const worker = await open()
       await call('SET', queue, 'something else')
 
-      for (const _ of [1, 2]) await expect(take(worker)).rejects.toThrow(/holds something else at a key of this queue/)
+      for (const _ of [1, 2]) await expect(take(worker)).rejects.toThrow(/holds something else at the key/)
       await expect(send(worker, 'a')).rejects.toThrow(/holds something else/)
+
+      expect(await worker.transport.cancel('nobody')).toBe('unknown')
+      expect(await worker.transport.inspect()).toContainEqual({ queue, ready: 0, delayed: 0, running: 0, dead: 0 })
 
       await call('DEL', queue)
       await send(worker, 'a')
@@ -341,6 +344,41 @@ engineSuite('RedisListTransport', [redisEngine], () => {
     } finally {
       await call('CONFIG', 'SET', 'maxmemory', '0')
     }
+  })
+
+  it('renews leases without memory, and takes over what the dead held', async () => {
+    const logger = recordingLogger()
+    const [dying, other] = [await open(), await open({ logger })]
+    await expectQuiet(other)
+    await send(dying, 'a')
+    await take(dying)
+    await call('CONFIG', 'SET', 'maxmemory', '1')
+    try {
+      await dying.transport.abandon()
+
+      expect((await take(other)).map(({ attempt }) => attempt)).toEqual([2])
+      await other.transport.stop()
+      expect([await waiting(), other.lost]).toEqual([['a'], []])
+      expect(logger.lines.map((line) => line.message)).toEqual([expect.stringContaining('Took back 1 message(s)')])
+    } finally {
+      await call('CONFIG', 'SET', 'maxmemory', '0')
+    }
+  })
+
+  it('stops in seconds while Redis does not answer', async () => {
+    const logger = recordingLogger()
+    const worker = await open({ logger })
+    await send(worker, 'a')
+    await take(worker)
+
+    server.pause()
+    const startedAt = performance.now()
+    await worker.transport.stop()
+    const tookMs = performance.now() - startedAt
+    server.resume()
+
+    expect(tookMs).toBeLessThan(8_000)
+    expect(logger.lines).toMatchObject([{ level: 'warn', message: /Could not hand back messages/ }])
   })
 
   describe('cancel', () => {

@@ -10,8 +10,8 @@ export interface RedisOptions {
    */
   readonly url?: string | undefined
   /**
-   * A client of your own, `Redis` or `Cluster` of ioredis 5 or 6, without a `keyPrefix`. It stays yours: it is neither
-   * connected nor closed. Reads that block and subscriptions use duplicates of it.
+   * A client of your own, `Redis` or `Cluster` of ioredis 5 or 6, without a `keyPrefix`. It stays yours: it is not closed,
+   * and connected only when it is lazy. Reads that block and subscriptions use duplicates of it.
    */
   readonly client?: RedisClient | undefined
   /** Further options of ioredis for clients made from `url`, for example `{ tls: { ca } }`. */

@@ -4,12 +4,10 @@ import { ConfigError } from '../../contract/index.ts'
 import type { Body, Serializer } from '../../contract/index.ts'
 import { JsonSerializer } from '../../serializers/json-serializer.ts'
 import { isPickle, PickleSerializer } from '../../serializers/pickle.ts'
+import { isPythonJson } from '../../serializers/python-json.ts'
 
 /** How what is kept in Redis is written; see `RedisResultBackendOptions.serializer`. */
 export type RedisFormat = 'json' | 'pickle' | 'auto' | Serializer
-
-/** How Python's own JSON begins a message. Neither ours nor that of a faster encoder there has the space. */
-const PYTHON_HEAD = '{"task_id": '
 
 /** Writes one format, and reads besides it what Python's Taskiq writes by default. */
 class DetectingSerializer implements Serializer {
@@ -59,6 +57,5 @@ export function resultFormat(format: RedisFormat = 'json'): ResultFormat {
 
 /** Messages of a Python client in its default format, or pickled. */
 function isFromPython(request: Body): boolean {
-  if (typeof request === 'string') return request.startsWith(PYTHON_HEAD)
-  return isPickle(request) || Buffer.from(request.subarray(0, PYTHON_HEAD.length)).toString('latin1') === PYTHON_HEAD
+  return isPythonJson(request) || isPickle(request)
 }

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 
+import { BrokerError } from '../../contract/index.ts'
 import type { Logger } from '../../contract/index.ts'
+import { sleep } from '../../util/abort.ts'
 import type { RedisConnection } from './connection.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import { LoopHeartbeat, ThreadHeartbeat } from './heartbeat.ts'
@@ -8,6 +10,9 @@ import type { Beat, HeartbeatReport } from './heartbeat-program.ts'
 import type { QueueKeys } from './keys.ts'
 import { CONSUMER_PREFIX } from './keys.ts'
 import type { Script } from './script.ts'
+
+/** At the end: longest wait for a Redis that may be gone. */
+const CLOSE_MS = 2_000
 
 /** What a kind of queue does at the beginning, at each heartbeat, and at the end of a session. */
 export interface SessionScripts {
@@ -31,6 +36,14 @@ export interface SessionsParts {
   readonly onLost: (queue: string, consumer: string) => void
 }
 
+/** What a receiver wants to hear of. */
+export interface SessionListener {
+  /** That session is over: nothing should be taken under its name any more. */
+  readonly onOver: (consumer: string) => void
+  /** What the session has held for a while, each as `q` or `t` and the id; told again and again, while there is some. */
+  readonly onHeld: (queue: string, consumer: string, entries: readonly string[]) => void
+}
+
 interface Session {
   readonly consumer: string
   readonly epoch: string
@@ -46,6 +59,7 @@ export class Sessions {
   readonly #byQueue = new Map<string, Session>()
   readonly #registering = new Map<string, Promise<Session>>()
   readonly #heartbeat: Heartbeat
+  #listener: SessionListener | undefined
   #number = 1
   #isClosed = false
 
@@ -72,6 +86,10 @@ export class Sessions {
 
   async start(): Promise<void> {
     await this.#heartbeat.start()
+  }
+
+  listen(listener: SessionListener): void {
+    this.#listener = listener
   }
 
   /** The name under which that queue's messages are taken now; begins a session when there is none. */
@@ -107,10 +125,23 @@ export class Sessions {
     const { scripts, keysOf, logger, workerId } = this.#parts
     const ends = [...this.#byQueue].map(([queue, { consumer }]) => scripts.end(keysOf(queue), consumer))
     this.#byQueue.clear()
-    const failed = (await Promise.allSettled(ends)).find((end) => end.status === 'rejected')
-    if (failed === undefined) return
-    const err = failed.reason as unknown
+    const err = await this.#failureOf(ends)
+    if (err === undefined) return
     logger.warn({ err, workerId }, 'Could not hand back messages; others get them when the lease is over.')
+  }
+
+  /** Why one of them failed, or that Redis does not answer. */
+  async #failureOf(ends: readonly Promise<unknown>[]): Promise<unknown> {
+    const answered = new AbortController()
+    const all = Promise.allSettled(ends).then((settled) => {
+      answered.abort()
+      return settled.find((end) => end.status === 'rejected')?.reason as unknown
+    })
+    const late = sleep(CLOSE_MS, answered.signal).then(() => {
+      const { shown } = this.#parts.connection
+      return new BrokerError('KIQ_TRANSPORT_FAILED', `Redis at ${shown} did not answer within ${CLOSE_MS} ms.`)
+    })
+    return await Promise.race([all, late])
   }
 
   /** Stops renewing and leaves everything as it is, as if the process were gone. */
@@ -157,13 +188,17 @@ export class Sessions {
       return
     }
     const { queue, consumer, reply } = report
-    for (let i = 1; i + 1 < reply.length; i += 2) {
-      const [other, count] = [String(reply[i]), Number(reply[i + 1])]
+    const [state, first, ...rest] = reply
+    const held = Array.isArray(first) ? (first as readonly unknown[]).map(String) : []
+    if (held.length > 0) this.#listener?.onHeld(queue, consumer, held)
+    const taken = Array.isArray(first) ? rest : reply.slice(1)
+    for (let i = 0; i + 1 < taken.length; i += 2) {
+      const [other, count] = [String(taken[i]), Number(taken[i + 1])]
       if (other === '') logger.warn({ queue, count }, `Took over ${count} message(s) that idled with foreign workers.`)
       else
         logger.warn({ queue, consumer: other, count }, `Took back ${count} message(s) of ${other}: its lease is over.`)
     }
-    this.#judge(queue, consumer, String(reply[0])).catch((err: unknown) => {
+    this.#judge(queue, consumer, String(state)).catch((err: unknown) => {
       // `receive` tries again.
       logger.error({ err, workerId, queue }, 'Could not begin a new lease.')
     })
@@ -184,6 +219,7 @@ export class Sessions {
     this.#number += 1
     this.#byQueue.delete(queue)
     this.#announce()
+    this.#listener?.onOver(consumer)
     onLost(queue, consumer)
   }
 }

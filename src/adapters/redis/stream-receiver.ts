@@ -11,6 +11,7 @@ import type { Claimed } from './fair-claim.ts'
 import type { PlacedList } from '../../util/placed-list.ts'
 import { Intake } from './intake.ts'
 import type { QueueKeys } from './keys.ts'
+import { LostEntries } from './lost-entries.ts'
 import { CLAIM } from './scripts/receive.ts'
 import { PARK_UNKNOWN } from './scripts/sessions.ts'
 import { ReadAhead } from './read-ahead.ts'
@@ -75,6 +76,11 @@ export class StreamReceiver {
       claim: (queues, max) => this.#fair.claim(queues, max, this.#claimAhead),
       onUnused: () => void this.handBack(),
       onFailed: () => (this.#isUnsure = true),
+    })
+    const lost = new LostEntries({ ...parts, group: parts.settings.group })
+    parts.sessions.listen({
+      onOver: (consumer) => this.#leaveLanes(consumer),
+      onHeld: (queue, consumer, entries) => lost.hear(queue, consumer, entries),
     })
   }
 
@@ -170,6 +176,8 @@ export class StreamReceiver {
       } catch (error) {
         if (!isMissingGroup(error) || attempt > 3) throw error
         this.#parts.logger.warn({ queue }, `The consumer group of queue "${queue}" is gone; making it again.`)
+        // Of several groups one may be gone, and the script had taken from another.
+        this.#isUnsure = true
         await sessions.renew(queue)
         continue
       }
@@ -237,8 +245,10 @@ export class StreamReceiver {
     lanes: readonly Lane[],
     { max, waitMs, signal }: { readonly max: number; readonly waitMs: number; readonly signal: AbortSignal },
   ): Promise<readonly RedisDelivery[]> {
+    const { settings } = this.#parts
     const isOnly = lanes.length === 1
-    const longest = this.#parts.connection.isCluster ? CLUSTER_BLOCK_MS : BLOCK_MS
+    // Over before the lease is: else the read of a process that sleeps takes what should wake the others.
+    const longest = Math.min(this.#parts.connection.isCluster ? CLUSTER_BLOCK_MS : BLOCK_MS, settings.leaseMs / 2)
     const blockMs = Math.max(1, Math.min(waitMs, longest))
     const count = isOnly ? max : Math.min(max, SIDE_READ)
     const intakes = lanes.map((lane) => this.#intakeOf(lane))
@@ -269,13 +279,31 @@ export class StreamReceiver {
     })
   }
 
-  #intakeOf({ consumer, queues }: Lane): Intake {
-    const key = this.#parts.connection.isCluster ? `${consumer} ${queues.join(' ')}` : consumer
+  #intakeOf(lane: Lane): Intake {
+    const key = this.#keyOf(lane)
     const known = this.#intakes.get(key)
     if (known) return known
     const intake = new Intake(this.#parts.connection)
     this.#intakes.set(key, intake)
     return intake
+  }
+
+  #keyOf({ consumer, queues }: Lane): string {
+    return this.#parts.connection.isCluster ? `${consumer} ${queues.join(' ')}` : consumer
+  }
+
+  /** Whether we ended its reads ourselves. */
+  #hasLeft(lane: Lane, intake: Intake): boolean {
+    return this.#isStopped || this.#intakes.get(this.#keyOf(lane)) !== intake
+  }
+
+  /** Its session is over: what a read under its name still brought, no lease would keep. */
+  #leaveLanes(consumer: string): void {
+    for (const [key, intake] of this.#intakes) {
+      if (key !== consumer && !key.startsWith(`${consumer} `)) continue
+      this.#intakes.delete(key)
+      intake.close()
+    }
   }
 
   /** Reads into `#early`. Joins a read that is under way, which another receive began. */
@@ -285,7 +313,9 @@ export class StreamReceiver {
     { count, blockMs }: { readonly count: number; readonly blockMs: number },
   ): Promise<void> {
     if (intake.isPending) {
-      await intake.read(['PING'], blockMs)
+      await intake.read(['PING'], blockMs).catch((error: unknown) => {
+        if (!this.#hasLeft(lane, intake)) throw error
+      })
       return
     }
     const { settings, keysOf, sessions, logger } = this.#parts
@@ -309,7 +339,7 @@ export class StreamReceiver {
     try {
       reply = await intake.read(command, blockMs)
     } catch (error) {
-      if (this.#isStopped) return
+      if (this.#hasLeft(lane, intake)) return
       if (!isMissingGroup(error)) {
         this.#isUnsure = true
         throw error

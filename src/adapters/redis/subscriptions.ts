@@ -40,9 +40,10 @@ export class Subscriptions {
   constructor(parts: SubscriptionsParts) {
     this.#parts = parts
     this.#levels = new WaitLevels((taskIds) => this.#look(taskIds))
+    // Besides the looks that are planned anyway: something may have been told meanwhile.
     this.#unlisten = parts.hub.onResumed(() => {
-      this.#fresh.push(...this.#listeners.keys())
-      this.#lookSoon()
+      const waiting = [...this.#listeners.keys()]
+      for (let from = 0; from < waiting.length; from += BATCH) void this.#look(waiting.slice(from, from + BATCH))
     })
   }
 

@@ -60,6 +60,7 @@ describe('parseTarget', () => {
     ['a database that is no number', 'redis://cache/orders'],
     ['a database of a cluster', 'redis+cluster://a/1'],
     ['no master', 'redis+sentinel://a,b'],
+    ['a parameter', 'redis://cache?lease=5s'],
     ['a bad escape', 'redis://:%zz@cache'],
   ])('refuses %s', (_what, url) => {
     expect(() => parseTarget(url)).toThrow(/`url` is .* Use redis:\/\//)

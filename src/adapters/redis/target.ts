@@ -20,6 +20,7 @@ export interface RedisTarget {
 
 const FORM = /^(redis|rediss)(?:\+(cluster|sentinel))?:\/\/(?:([^@/?]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/
 const DEFAULT_PORT = { single: 6379, cluster: 6379, sentinel: 26_379 } as const
+const SENTINEL_PARAMETERS: readonly string[] = ['sentinelUsername', 'sentinelPassword']
 const HINT =
   'Use redis://host:6379/0, rediss://… for TLS, redis+cluster://host1,host2 or redis+sentinel://host1,host2/name.'
 
@@ -46,6 +47,13 @@ export function parseTarget(url: unknown): RedisTarget {
   if (kind === 'cluster' && db !== 0) throw invalid(url, 'names a database, and a cluster has none')
   const [address] = nodes
   const parameters = new URLSearchParams(query)
+  for (const name of parameters.keys()) {
+    if (kind === 'sentinel' && SENTINEL_PARAMETERS.includes(name)) continue
+    throw invalid(
+      url,
+      `has the parameter "${name}": give options beside \`url\`, those of ioredis in \`clientOptions\``,
+    )
+  }
   const tls = scheme === 'rediss' ? { tls: {} } : {}
   const options = {
     ...parseCredentials(url, credentials),

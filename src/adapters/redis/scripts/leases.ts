@@ -11,7 +11,10 @@ local function renew(keys, session, now)
   if not redis.call('ZSCORE', keys.leases, session.consumer) then
     return redis.call('GET', keys.epoch) == session.epoch and 'lost' or 'flushed'
   end
-  local last = tonumber(redis.call('GET', keys.beat) or now)
+  -- Needs no memory, so it is never refused; and a script that has written once may go on writing.
+  redis.call('PERSIST', keys.beat)
+  -- Nobody at all yet is as little as nobody for a while.
+  local last = tonumber(redis.call('GET', keys.beat) or 0)
   if now - last > session.lease / 2 then
     for _, other in ipairs(redis.call('ZRANGEBYSCORE', keys.leases, '-inf', now + session.lease / 2)) do
       redis.call('ZADD', keys.leases, now + math.floor(session.lease / 2), other)

@@ -39,7 +39,9 @@ local function without(sha)
   if #left == 0 then redis.call('HDEL', KEYS[2], sha) end
   return mine
 end
-local bodies = redis.call('LRANGE', KEYS[1], from, from + count - 1)
+local bodies = redis.pcall('LRANGE', KEYS[1], from, from + count - 1)
+-- Something else at the key: no message is there, and other queues are to be looked at.
+if bodies.err then return { -1, 0 } end
 local removed, seen = 0, {}
 for _, body in ipairs(bodies) do
   if not seen[body] then

@@ -91,6 +91,8 @@ export const END_LIST_SESSIONS: Script = script(
   END_LIST_SESSION,
   `
 local keys = { queue = KEYS[1], leases = KEYS[2], attempts = KEYS[4], ids = KEYS[5], held = KEYS[6] }
+-- As in RENEW: what goes back takes no more memory than before.
+redis.call('PERSIST', keys.leases)
 local count = 0
 for _, consumer in ipairs(named(keys.leases, ARGV[1])) do
   count = count + (end_list_session(keys, consumer, tonumber(ARGV[2])) or 0)

@@ -33,7 +33,9 @@ export const CANCEL_IN_STREAM: Script = script(
   IS_TASK,
   `
 local group, task_id = ARGV[1], ARGV[2]
-local entries = redis.call('XRANGE', KEYS[1], ARGV[3], '+', 'COUNT', ARGV[4])
+local entries = redis.pcall('XRANGE', KEYS[1], ARGV[3], '+', 'COUNT', ARGV[4])
+-- Something else at the key: no message is there, and other queues are to be looked at.
+if entries.err then return { '', 0, 0 } end
 local removed, running, next = 0, 0, ''
 for _, entry in ipairs(entries) do
   if is_task(entry[2], task_id) then
@@ -87,7 +89,7 @@ end
 return { reply[1], removed }`,
 )
 
-/** How much is in a queue. KEYS: queue, taken, delayed, priority, dead. ARGV: group. Returns five counts. */
+/** How much is in a queue. KEYS: queue, taken, delayed, priority, dead. ARGV: group. Returns four counts: ready, delayed, running, dead. */
 export const DEPTH: Script = script(
   NOW,
   PARK,
@@ -118,11 +120,18 @@ local function length(stream)
   local count = redis.pcall('XLEN', stream)
   return type(count) == 'number' and count or 0
 end
--- The lag is the truth where Redis knows it; the length counts what Python's workers have acknowledged.
+-- The lag is the truth where Redis knows it. Where it does not, entries are counted up to a bound; beyond it the length
+-- must do, which also counts what Python's workers have acknowledged.
+local MOST_COUNTED = 2000
 local facts, waiting, pending = group_of(KEYS[1]), length(KEYS[1]), 0
 if facts then
   pending = facts.pending
-  waiting = type(facts.lag) == 'number' and facts.lag or math.max(waiting - pending, 0)
+  if type(facts.lag) == 'number' then
+    waiting = facts.lag
+  else
+    local next = redis.call('XRANGE', KEYS[1], '(' .. facts['last-delivered-id'], '+', 'COUNT', MOST_COUNTED)
+    waiting = #next < MOST_COUNTED and #next or math.max(waiting - pending, 0)
+  end
 end
 local taken = group_of(KEYS[2])
 local taken_pending = taken and taken.pending or 0

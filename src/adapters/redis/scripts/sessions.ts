@@ -21,8 +21,9 @@ end`
  * KEYS: queue, taken, wake, leases, epoch, beat, Taskiq's autoclaim lock. ARGV: group, consumer, milliseconds of the lease,
  * epoch of the session, milliseconds after which messages of foreign consumers are taken over (`''` = never).
  *
- * Returns { `ok`, `lost` or `flushed`, then consumers that were ended and how many messages each had held }. `flushed`:
- * Redis lost its data, nobody took anything over.
+ * Returns { `ok`, `lost` or `flushed`, then a list of the messages that were held for a while, each as `q` or `t` and the
+ * id, if there are any, then consumers that were ended and how many messages each had held }. `flushed`: Redis lost its
+ * data, nobody took anything over.
  */
 export const BEAT: Script = script(
   NOW,
@@ -37,14 +38,18 @@ local group, consumer, lease, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumb
 local now = now_ms()
 local state = renew(keys, { consumer = consumer, lease = lease, epoch = ARGV[4] }, now)
 if state ~= 'ok' then return { state } end
-for _, stream in ipairs({ keys.queue, keys.taken }) do
+local renewed = {}
+for source, stream in pairs({ q = keys.queue, t = keys.taken }) do
   local old = redis.pcall('XPENDING', stream, group, 'IDLE', math.floor(lease / 5), '-', '+', 1000, consumer)
   if not old.err then
-    for _, entry in ipairs(old) do redis.call('XCLAIM', stream, group, consumer, 0, entry[1], 'JUSTID') end
+    for _, entry in ipairs(old) do
+      redis.call('XCLAIM', stream, group, consumer, 0, entry[1], 'JUSTID')
+      renewed[#renewed + 1] = source .. entry[1]
+    end
   end
 end
 
-local report = { 'ok' }
+local report = #renewed > 0 and { 'ok', renewed } or { 'ok' }
 local function finish(other)
   report[#report + 1] = other
   report[#report + 1] = end_session(keys, group, other, 0)
@@ -121,6 +126,29 @@ for source, stream in pairs({ q = KEYS[1], t = KEYS[2] }) do
       end
       from = '(' .. entry[1]
     end
+  end
+end
+if count > 0 then wake_all(KEYS[3], KEYS[4]) end
+return count`,
+)
+
+/**
+ * Hands back messages of a session that are lost on their way to it.
+ *
+ * KEYS: queue, taken, wake, leases. ARGV: group, consumer, then the ids, each after `q` or `t`. Returns how many.
+ */
+export const PARK_LOST: Script = script(
+  PARK,
+  `
+local group, consumer = ARGV[1], ARGV[2]
+local streams = { q = KEYS[1], t = KEYS[2] }
+local count = 0
+for i = 3, #ARGV, 2 do
+  local stream, id = streams[ARGV[i]], ARGV[i + 1]
+  local pending = redis.pcall('XPENDING', stream, group, id, id, 1, consumer)
+  if not pending.err and #pending > 0 then
+    park(stream, group, id, math.max(pending[1][4] - 1, 0))
+    count = count + 1
   end
 end
 if count > 0 then wake_all(KEYS[3], KEYS[4]) end
