@@ -35,10 +35,16 @@ interface WorkerParts {
   readonly sessions: Sessions
   readonly receiver: MessageReceiver
   readonly onCancel: (message: Buffer) => void
+  /** Ends the sessions of a worker that has stopped. */
+  readonly resting: NodeJS.Timeout
 }
 
 /** Longest wait at the start for requests to cancel to be heard; without them the worker can do its work. */
 const SUBSCRIBE_MS = 2_000
+/** Time between looks at whether this worker still works. */
+const REST_MS = 500
+/** So many that find nothing in a row, and it does not. */
+const REST_LOOKS = 6
 const NO_RESULTS: ResultPlace = { keyPrefix: '', channelPrefix: '' }
 
 /** What transports whose workers hold their messages have in common, however the {@link Layout} keeps them. */
@@ -52,6 +58,8 @@ export class LeasedTransport implements Transport {
   #started: Started | undefined
   #worker: WorkerParts | undefined
   #results: ResultPlace = NO_RESULTS
+  #receiving = 0
+  #idleLooks = 0
   #onLeaseLost: TransportStart['onLeaseLost'] = () => undefined
 
   protected constructor(address: RedisAddress, layout: Layout) {
@@ -105,7 +113,13 @@ export class LeasedTransport implements Transport {
     this.#begun()
     const worker = this.#worker
     if (worker === undefined) throw this.#notStarted('was started as `client` and cannot receive')
-    const deliveries = await worker.receiver.receive(options)
+    this.#receiving += 1
+    let deliveries: readonly RedisDelivery[]
+    try {
+      deliveries = await worker.receiver.receive(options)
+    } finally {
+      this.#receiving -= 1
+    }
     for (const { attempt } of deliveries) {
       if (attempt === 1) continue
       this.#tellRequested(deliveries, worker)
@@ -177,13 +191,15 @@ export class LeasedTransport implements Transport {
     const onCancel = (message: Buffer): void => cancel(message.toString())
     await connection.hub.subscribe(CANCEL_CHANNEL, onCancel)
     await connection.hub.whenStanding(CANCEL_CHANNEL, SUBSCRIBE_MS)
-    return { sessions, receiver, onCancel }
+    const parts = { sessions, receiver, onCancel }
+    return { ...parts, resting: setInterval(() => this.#rest(parts), REST_MS).unref() }
   }
 
   async #close(end: (sessions: Sessions) => Promise<void>): Promise<void> {
     const [started, worker] = [this.#started, this.#worker]
     this.#started = undefined
     this.#worker = undefined
+    clearInterval(worker?.resting)
     worker?.receiver.close()
     started?.promoter.stop()
     if (worker) started?.connection.hub.unsubscribe(CANCEL_CHANNEL, worker.onCancel)
@@ -191,8 +207,18 @@ export class LeasedTransport implements Transport {
       if (worker) await end(worker.sessions)
     } finally {
       this.#held.clear()
+      await started?.promoter.finish()
       await started?.connection.release()
     }
+  }
+
+  /** Who neither receives nor holds anything has stopped to work; its session must not look as if it went on. */
+  #rest({ sessions }: Pick<WorkerParts, 'sessions'>): void {
+    this.#idleLooks = this.#receiving > 0 || this.#held.size > 0 ? 0 : this.#idleLooks + 1
+    if (this.#idleLooks < REST_LOOKS) return
+    sessions.rest().catch((err: unknown) => {
+      this.#started?.logger.debug({ err }, 'Could not end a session; it ends with its lease.')
+    })
   }
 
   /** Messages that are delivered again may be of tasks whose cancel their last worker did not live to hear. */

@@ -17,6 +17,8 @@ export interface PromoterParts {
 export class Promoter {
   readonly #parts: PromoterParts
   readonly #timers = new Map<string, { readonly at: number; readonly timer: NodeJS.Timeout }>()
+  /** Queues on which something may wait for a worker that never comes. */
+  readonly #watched = new Set<string>()
   #isStopped = false
 
   constructor(parts: PromoterParts) {
@@ -35,6 +37,22 @@ export class Promoter {
     this.#timers.set(queue, { at: dueAt, timer })
   }
 
+  /** Something was sent to that queue that only workers of ours take: looks soon whether there is one. */
+  watch(queue: string): void {
+    this.#watched.add(queue)
+    this.note(queue, Date.now() + RETRY_MS)
+  }
+
+  /** Looks for the last time: whoever sent these may be the only process of ours. Never fails. */
+  async finish(): Promise<void> {
+    const { promote, logger } = this.#parts
+    this.stop()
+    const looks = await Promise.allSettled([...this.#watched].map((queue) => promote(queue)))
+    for (const look of looks) {
+      if (look.status === 'rejected') logger.debug({ err: look.reason as unknown }, 'Could not move what waits.')
+    }
+  }
+
   stop(): void {
     this.#isStopped = true
     for (const { timer } of this.#timers.values()) clearTimeout(timer)
@@ -46,6 +64,7 @@ export class Promoter {
     this.#timers.delete(queue)
     try {
       const waitMs = await promote(queue)
+      if (waitMs < 0) this.#watched.delete(queue)
       if (waitMs >= 0) this.note(queue, Date.now() + waitMs)
     } catch (err) {
       if (this.#isStopped) return

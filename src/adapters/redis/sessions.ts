@@ -118,6 +118,16 @@ export class Sessions {
     await this.#judge(queue, session.consumer, String(reply[0]))
   }
 
+  /** Nothing is received for the time being, and nothing held: others shall not count on this worker. */
+  async rest(): Promise<void> {
+    const { scripts, keysOf } = this.#parts
+    if (this.#byQueue.size === 0) return
+    const sessions = [...this.#byQueue]
+    this.#byQueue.clear()
+    this.#announce()
+    await Promise.all(sessions.map(([queue, { consumer }]) => scripts.end(keysOf(queue), consumer)))
+  }
+
   /** Hands back what is still held. Never fails: the end of the lease does the same. */
   async close(): Promise<void> {
     this.#isClosed = true

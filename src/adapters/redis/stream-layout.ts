@@ -5,10 +5,9 @@ import { queueKeys, QUEUES_KEY } from './keys.ts'
 import type { ClientContext, ClientParts, Layout, MessageReceiver, WorkerContext } from './layout.ts'
 import { Promoter } from './promoter.ts'
 import { DEPTH, RETRY_DEAD } from './scripts/manage.ts'
-import { PROMOTE_DUE } from './scripts/receive.ts'
 import type { StreamSettings } from './stream-options.ts'
 import { StreamReceiver } from './stream-receiver.ts'
-import { endSessions, streamSessions } from './stream-scripts.ts'
+import { endSessions, promoteDue, streamSessions } from './stream-scripts.ts'
 import { streamSearch } from './stream-search.ts'
 import { StreamSender } from './stream-sender.ts'
 import { StreamSettler } from './stream-settler.ts'
@@ -50,9 +49,7 @@ function openClient(context: ClientContext, settings: StreamSettings, keysOf: Ke
   const promoter = new Promoter({
     logger,
     promote: async (name) => {
-      const { queue, leases, wake, delayed, priority, sequence } = keysOf(name)
-      const keys = [queue, leases, wake, delayed, priority, sequence]
-      return Number(await connection.run(PROMOTE_DUE, keys, [group]))
+      return await promoteDue(connection, keysOf(name), group)
     },
   })
   const sender = new StreamSender({ connection, settings, keysOf, promoter })

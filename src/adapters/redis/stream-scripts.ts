@@ -3,7 +3,7 @@ import { randomEpoch } from './sessions.ts'
 import type { SessionScripts } from './sessions.ts'
 import type { QueueKeys } from './keys.ts'
 import { QUEUES_KEY } from './keys.ts'
-import { REGISTER } from './scripts/receive.ts'
+import { PROMOTE_DUE, REGISTER } from './scripts/receive.ts'
 import { BEAT, END_SESSIONS } from './scripts/sessions.ts'
 
 export interface StreamSessionOptions {
@@ -37,8 +37,22 @@ export function streamSessions(options: StreamSessionOptions): SessionScripts {
       return [group, consumer, String(leaseMs), epoch, isLocking && idleMs !== undefined ? String(idleMs) : '']
     },
     // What is held here was not given up by its task: it goes back as it was.
-    end: async (keys, consumer) => await endSessions(connection, keys, group, { beginning: consumer, less: 1 }),
+    end: async (keys, consumer) => {
+      await endSessions(connection, keys, group, { beginning: consumer, less: 1 })
+      // The last of ours may have left messages to Python's workers.
+      await promoteDue(connection, keys, group)
+    },
   }
+}
+
+/** Moves what is due, or what no worker of ours would take; returns the milliseconds until there is more to do, or -1. */
+export async function promoteDue(
+  connection: RedisConnection,
+  { queue, leases, wake, delayed, priority, sequence, beat }: QueueKeys,
+  group: string,
+): Promise<number> {
+  const keys = [queue, leases, wake, delayed, priority, sequence, beat]
+  return Number(await connection.run(PROMOTE_DUE, keys, [group]))
 }
 
 /** Ends the sessions whose name begins so; returns how many messages others can have. */

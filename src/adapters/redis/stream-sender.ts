@@ -56,6 +56,7 @@ export class StreamSender {
       const args = [settings.group, ...messages.flatMap(timedArguments)]
       await connection.run(SEND_TIMED, [queue, leases, wake, delayed, priority, sequence], args)
       for (const { deliverAt } of messages) if (deliverAt !== undefined) promoter.note(queue, deliverAt)
+      if (messages.some(({ priority: rank }) => rank)) promoter.watch(queue)
       return
     }
     const [only] = messages

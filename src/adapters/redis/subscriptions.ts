@@ -6,6 +6,8 @@ import { WaitLevels } from './wait-levels.ts'
 const MAX_IDLE_CHANNELS = 16
 /** Results that came before somebody asked for them. */
 const MAX_RECENT = 1_000
+/** How long they are worth more than a look: the time between `kiq()` and `result()`. */
+const RECENT_MS = 500
 /** Ids per look. */
 const BATCH = 500
 
@@ -28,7 +30,7 @@ export class Subscriptions {
   readonly #listeners = new Map<string, Set<Listener>>()
   /** Number of ids that wait, by channel. */
   readonly #channels = new Map<string, number>()
-  readonly #recent = new Map<string, Body>()
+  readonly #recent = new Map<string, { readonly body: Body; readonly at: number }>()
   readonly #levels: WaitLevels
   /** To be looked for. */
   #fresh: string[] = []
@@ -111,10 +113,12 @@ export class Subscriptions {
   }
 
   #deliverRecent(taskId: string): boolean {
-    const body = this.#recent.get(taskId)
-    if (body === undefined) return false
+    const recent = this.#recent.get(taskId)
+    if (recent === undefined) return false
     this.#recent.delete(taskId)
-    this.#deliver(taskId, body)
+    // Another result may have taken its place, of which a worker of Python says nothing.
+    if (performance.now() - recent.at > RECENT_MS) return false
+    this.#deliver(taskId, recent.body)
     return true
   }
 
@@ -159,7 +163,7 @@ export class Subscriptions {
   }
 
   #remember(taskId: string, body: Body): void {
-    this.#recent.set(taskId, body)
+    this.#recent.set(taskId, { body, at: performance.now() })
     if (this.#recent.size <= MAX_RECENT) return
     for (const oldest of this.#recent.keys()) {
       this.#recent.delete(oldest)

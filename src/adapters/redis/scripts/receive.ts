@@ -112,10 +112,10 @@ return { wait, old, old_attempts, old_taken, old_taken_attempts, above, new, bel
 )
 
 /**
- * Moves what is due. KEYS: queue, leases, wake, delayed, priority, sequence. ARGV: group.
+ * Moves what is due. KEYS: queue, leases, wake, delayed, priority, sequence, beat. ARGV: group.
  *
- * Where only Python's workers are, what waits by priority goes to the queue as well. Returns the milliseconds until the next
- * delayed message, or -1.
+ * What waits by priority goes to the queue as well where no worker of ours lives, and either one of Python's does or ours
+ * have been away for ten minutes. Returns the milliseconds until there is something to do again, or -1.
  */
 export const PROMOTE_DUE: Script = script(
   NOW,
@@ -127,14 +127,21 @@ export const PROMOTE_DUE: Script = script(
 local to = { group = ARGV[1], queue = KEYS[1], leases = KEYS[2], wake = KEYS[3], delayed = KEYS[4], priority = KEYS[5], sequence = KEYS[6] }
 local now = now_ms()
 promote(to, now)
-if redis.call('ZCARD', to.priority) > 0 and only_python_serves(to, now) then
-  for _, member in ipairs(redis.call('ZRANGE', to.priority, 0, 999)) do
-    local body, id = parse_waiting(member)
-    add_entry(to.queue, body, id)
-    redis.call('ZREM', to.priority, member)
+local waits = redis.call('ZCARD', to.priority) > 0 and redis.call('ZCOUNT', to.leases, now, '+inf') == 0
+if waits then
+  -- A worker of Python that has had no message yet is not to be seen. So it counts, too, that none of ours was there lately.
+  local last = tonumber(redis.call('GET', KEYS[7]) or 0)
+  if now - last > 600000 or only_python_serves(to, now) then
+    for _, member in ipairs(redis.call('ZRANGE', to.priority, 0, 999)) do
+      local body, id = parse_waiting(member)
+      add_entry(to.queue, body, id)
+      redis.call('ZREM', to.priority, member)
+    end
+    waits = redis.call('ZCARD', to.priority) > 0
   end
 end
 local first = redis.call('ZRANGE', to.delayed, 0, 0, 'WITHSCORES')
-if #first == 0 then return -1 end
-return math.max(tonumber(first[2]) - now, 0)`,
+local wait = #first == 0 and -1 or math.max(tonumber(first[2]) - now, 0)
+if waits and (wait < 0 or wait > 1000) then wait = 1000 end
+return wait`,
 )
