@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+
 import { ConfigError, KiqError } from '../contract/index.ts'
 import type { Delivery } from '../contract/index.ts'
 import { sleep } from '../util/abort.ts'
@@ -114,6 +116,8 @@ export class Worker {
   #ended: Promise<WorkerEnd> | undefined
 
   constructor(broker: Broker, options: WorkerOptions = {}) {
+    // During an outage every outcome that cannot be written waits with it.
+    setMaxListeners(0, this.#giveUp.signal)
     this.#broker = broker
     this.#options = options
     this.#queues = options.queues

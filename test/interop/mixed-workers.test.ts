@@ -66,7 +66,7 @@ async function bothWork(kit: Kit, settings: PythonSettings, broker: Broker): Pro
     return 'kiq'
   })
   await kit.python(settings, ['--max-async-tasks', '10'])
-  await kit.work(broker, { concurrency: 10 })
+  await kit.work(broker, { concurrency: 5 })
 }
 
 /** From clients of both at the same time; resolves with the ids. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
 import { describe, expect, it } from 'vitest'
@@ -211,7 +212,8 @@ interop('retries', (kit) => {
       const broker = await serve(kit, { queue })
       broker.withMiddlewares(new SimpleRetryMiddleware())
       await kit.python({ queue, retries: true }, ['--max-async-tasks', '4'])
-      await kit.work(broker, { concurrency: 4 })
+      // Slow enough that Python has its part, also when its process waits for the processor.
+      await kit.work(broker, { concurrency: 2 })
       const labels = { retry_on_error: true, max_retries: 4 }
       const fail = broker.externalTask('both:fail', { labels })
       const calls = Array.from({ length: 20 }, () => {
@@ -225,10 +227,9 @@ interop('retries', (kit) => {
 
       const ids = [...ours.map(({ taskId }) => taskId), ...theirs]
       const results = await Promise.all(ids.map((id) => broker.sentTask(id).waitResult(WAIT)))
-      expect(results.every(({ isErr, labels: { _retries } }) => isErr && _retries === 3)).toBe(true)
+      expect(results.filter(({ isErr, labels: { _retries } }) => !isErr || _retries !== 3)).toEqual([])
       const runs = await Promise.all(ids.map((id) => kit.runs(id)))
       expect(runs.filter(({ length }) => length !== 4)).toEqual([])
-      // Nearly all of them, in truth.
       expect(runs.some((languages) => new Set(languages).size === 2)).toBe(true)
     })
   })
@@ -239,6 +240,7 @@ async function serve(kit: Kit, settings: BrokerSettings): Promise<RedisStreamBro
   const note = (): Promise<number> => kit.note(context().taskId)
   broker.task('both:fail', async () => {
     await note()
+    await delay(20)
     throw new RangeError('kiq')
   })
   broker.task('both:twice', async () => {
