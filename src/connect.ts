@@ -37,7 +37,9 @@ const sqlite: Adapter = {
   },
 }
 
-const REDIS_PARAMETERS = ['lease', 'deadLetterTtl', 'connectTimeout'] as const
+/** Of brokers that keep messages until they are done. */
+const LEASE_PARAMETERS = ['lease', 'deadLetterTtl'] as const
+const REDIS_PARAMETERS = [...LEASE_PARAMETERS, 'connectTimeout'] as const
 /** Of the address itself; see `parseTarget`. */
 const SENTINEL_PARAMETERS = ['sentinelUsername', 'sentinelPassword'] as const
 
@@ -51,6 +53,14 @@ const redis: Adapter = {
       throw new ConfigError(
         'KIQ_CONFIG_INVALID',
         `${text} has the broker "${kind}". Use one of: ${Object.keys(of).join(', ')}.`,
+      )
+    }
+    const needless = kind === 'pubsub' ? LEASE_PARAMETERS.filter((name) => parameters.has(name)) : []
+    if (needless.length > 0) {
+      throw new ConfigError(
+        'KIQ_CONFIG_INVALID',
+        `${text} has the parameter "${needless.join('", "')}", which the broker "pubsub" has no use for: it keeps no ` +
+          'messages. Leave it out, or use `broker=stream`.',
       )
     }
     const given = pick({ text, address, parameters }, REDIS_PARAMETERS) as Partial<RedisListBrokerOptions>

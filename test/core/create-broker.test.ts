@@ -70,6 +70,7 @@ describe('createBroker', () => {
 
   it.each([
     ['a kind of broker that is not there', 'redis://host?broker=constructor'],
+    ['a lease where nothing is held', 'redis://host?broker=pubsub&lease=5s'],
     ['a lease that is no duration', 'redis://host?lease=soon'],
     ['a Redis without an address', 'redis://host:0'],
     ['an unknown scheme', 'amazon://queue'],

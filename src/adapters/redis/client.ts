@@ -14,7 +14,7 @@ export interface RedisClient {
   readonly status: string
   readonly options: object
   /** The socket of a `Redis`. */
-  readonly stream?: { cork?(): void; uncork(): void } | undefined
+  readonly stream?: { cork?(): void; uncork(): void; readonly writable?: boolean } | undefined
   call(command: string, ...args: RedisArgument[]): Promise<unknown>
   /** As `call`, with bulk strings as `Buffer`. */
   callBuffer(command: string, ...args: RedisArgument[]): Promise<unknown>

@@ -66,6 +66,11 @@ export class RedisConnection {
     this.hub = new Hub(() => this.duplicate())
   }
 
+  /** `ready` is also what the driver says between the end of the socket and its next turn of the event loop. */
+  get #isReady(): boolean {
+    return this.#client.status === 'ready' && this.#client.stream?.writable !== false
+  }
+
   readonly #noteError = (error: unknown): void => {
     this.#lastError = error
   }
@@ -127,7 +132,7 @@ export class RedisConnection {
    * @throws {BrokerError} `KIQ_TRANSPORT_FAILED` after `timeoutMs`, or when `signal` aborts, with the last reason.
    */
   async whenReady(signal?: AbortSignal, timeoutMs: number = this.#parts.connectTimeoutMs): Promise<void> {
-    if (this.#client.status === 'ready') return
+    if (this.#isReady) return
     const ready = new AbortController()
     const over = signal ? AbortSignal.any([ready.signal, signal]) : ready.signal
     this.#waiting.add(ready)
@@ -135,7 +140,7 @@ export class RedisConnection {
     if (!isCredentialError(this.#lastError) && this.#client.status !== 'end') await sleep(timeoutMs, over)
     this.#waiting.delete(ready)
     // A getter: it has changed meanwhile.
-    if (this.#client.status === 'ready') {
+    if (this.#isReady) {
       this.#lastError = undefined
       return
     }
@@ -147,7 +152,7 @@ export class RedisConnection {
 
   /** Runs a command; bulk strings are text. */
   async call(command: string, ...args: RedisArgument[]): Promise<unknown> {
-    if (this.#client.status !== 'ready') await this.whenReady()
+    if (!this.#isReady) await this.whenReady()
     try {
       return await this.#client.call(command, ...args)
     } catch (error) {
@@ -157,7 +162,7 @@ export class RedisConnection {
 
   /** Runs a command; bulk strings are bytes. */
   async callBuffer(command: string, ...args: RedisArgument[]): Promise<unknown> {
-    if (this.#client.status !== 'ready') await this.whenReady()
+    if (!this.#isReady) await this.whenReady()
     try {
       return await this.#client.callBuffer(command, ...args)
     } catch (error) {
@@ -177,7 +182,7 @@ export class RedisConnection {
     args: readonly RedisArgument[],
     when: 'joined' | 'now' = 'joined',
   ): Promise<unknown> {
-    if (this.#client.status !== 'ready') await this.whenReady()
+    if (!this.#isReady) await this.whenReady()
     if (when === 'joined') this.#join()
     try {
       return await this.#client.callBuffer('EVALSHA', script.sha, keys.length, ...keys, ...args)
@@ -197,7 +202,7 @@ export class RedisConnection {
    * @param pattern - As `MATCH` takes it.
    */
   async scan(pattern: string): Promise<readonly string[]> {
-    if (this.#client.status !== 'ready') await this.whenReady()
+    if (!this.#isReady) await this.whenReady()
     try {
       const found = await Promise.all(mastersOf(this.#client).map((master) => scanOf(master, pattern)))
       return [...new Set(found.flat())]
