@@ -14,7 +14,7 @@ import { boundToInput } from './cleanup.mjs'
  *
  * @typedef {object} Contender
  * @property {Name} name
- * @property {Counts} counts How many tasks; at its own rate each measurement takes half a second to two
+ * @property {Counts} counts How many tasks; at its own rate each measurement takes one or two seconds
  * @property {boolean} latencyNeedsWorker Whether kiq → result is measured with a worker in another process
  * @property {() => { readonly missing: string } | { readonly version: string }} find
  * @property {(url: string) => Child} startProducer
@@ -37,7 +37,7 @@ export const CONTENDERS = [
       one: 10_000,
       flight: 80_000,
       bulk: 200_000,
-      work: { 1: 8_000, 10: 60_000, 100: 120_000 },
+      work: { 1: 16_000, 10: 120_000, 100: 300_000 },
       latency: 1_000,
       waiting: 100_000,
     },
@@ -52,7 +52,7 @@ export const CONTENDERS = [
       one: 5_000,
       flight: 20_000,
       bulk: 20_000,
-      work: { 1: 4_000, 10: 15_000, 100: 30_000 },
+      work: { 1: 8_000, 10: 40_000, 100: 50_000 },
       latency: 500,
       waiting: 100_000,
     },
@@ -72,7 +72,7 @@ export const CONTENDERS = [
       one: 1_500,
       flight: 2_000,
       bulk: 2_000,
-      work: { 1: 1_200, 10: 1_200, 100: 1_200 },
+      work: { 1: 4_000, 10: 5_000, 100: 5_000 },
       latency: 300,
       waiting: 5_000,
     },
@@ -103,7 +103,7 @@ export const CONTENDERS = [
       one: 10_000,
       flight: 40_000,
       bulk: 100_000,
-      work: { 1: 5_000, 10: 30_000, 100: 60_000 },
+      work: { 1: 10_000, 10: 80_000, 100: 180_000 },
       latency: 1_000,
       waiting: 100_000,
     },

@@ -14,6 +14,7 @@ import { Coalescer } from '../util/coalescer.ts'
 import type { BatchFailure } from '../util/coalescer.ts'
 
 const MAX_BATCH = 1_000
+const MAX_FLIGHTS = 2
 const BACKOFF = { baseMs: 50, maxMs: 5_000 }
 
 export interface SettlerParts {
@@ -40,7 +41,11 @@ export class Settler {
     const { transport, resultBackend } = parts
     this.#parts = parts
     this.joined = resultBackend !== undefined && (transport.joins?.(resultBackend) ?? false)
-    this.#settlements = new Coalescer((all) => this.#retrying('settle', () => transport.settle(all)), MAX_BATCH)
+    this.#settlements = new Coalescer(
+      (all) => this.#retrying('settle', () => transport.settle(all)),
+      MAX_BATCH,
+      MAX_FLIGHTS,
+    )
     this.#records = new Coalescer<ResultRecord, undefined>(async (all) => {
       await this.#retrying('save results', async () => await resultBackend?.save(all))
       return []

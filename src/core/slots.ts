@@ -3,6 +3,9 @@ import type { Delivery } from '../contract/index.ts'
 /** From this delivery on a message is suspected of killing the process that runs it: two processes died with it. */
 const SUSPECT_FROM = 3
 
+/** Outcomes that may be under way, as a multiple of the slots: enough that tasks run while a batch of them is written. */
+const MAX_OUTCOMES = 4
+
 /** How long a suspect waits for the others to end, and then runs without others beginning beside it. */
 const ALONE_MS = 10_000
 
@@ -25,7 +28,7 @@ export interface SlotsParts {
  * Which deliveries run, and which wait in this process.
  *
  * A slot is free when its task has ended, though the write of the outcome is still under way: the next messages are
- * fetched meanwhile. At most twice as many outcomes as there are slots may be under way like that.
+ * fetched meanwhile. At most {@link MAX_OUTCOMES} times as many outcomes as there are slots may be under way like that.
  *
  * A process that dies takes all its running tasks along, and the delivery counts for each. So a message that was
  * delivered {@link SUSPECT_FROM} times is begun alone, and what waits here is handed back before: if it is the one that
@@ -80,7 +83,7 @@ export class Slots {
 
   /** Its task has ended, and what is left is to write the outcome. To be told to {@link Slots.done}. */
   ended(delivery: Delivery): SlotState {
-    if (this.#ended >= 2 * this.#parts.concurrency || delivery === this.#alone) return 'kept'
+    if (this.#ended >= MAX_OUTCOMES * this.#parts.concurrency || delivery === this.#alone) return 'kept'
     this.#ended += 1
     this.#fill()
     this.#parts.onFree()

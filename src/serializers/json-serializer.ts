@@ -9,8 +9,8 @@ const MARKED = new RegExp(`"${JSON.stringify(MARK).slice(1, -1).replaceAll('\\',
 
 const TOKENS = /"(?:[^"\\]+|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 
-// Only a run of 16 digits can be an integer beyond 2^53 - 1; nearly all messages have none.
-const LONG_RUN = /\d{16}/
+/** Only a run of so many digits can be an integer beyond 2^53 - 1; nearly all messages have none. */
+const LONG_RUN = 16
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
@@ -25,7 +25,7 @@ export class JsonSerializer implements Serializer {
   dumpb(value: unknown): Body {
     try {
       const text = JSON.stringify(value)
-      if (!LONG_RUN.test(text)) return text
+      if (!hasLongRun(text)) return text
     } catch (error) {
       if (!(error instanceof TypeError) || !error.message.includes('BigInt')) throw error
     }
@@ -35,7 +35,7 @@ export class JsonSerializer implements Serializer {
   loadb(body: Body): unknown {
     const text = typeof body === 'string' ? body : decoder.decode(body)
     const value: unknown = JSON.parse(text)
-    if (!LONG_RUN.test(text)) return value
+    if (!hasLongRun(text)) return value
     const marked = text.replace(TOKENS, (token) => (isUnsafeInteger(token) ? JSON.stringify(MARK + token) : token))
     return marked === text ? value : JSON.parse(marked, unmark)
   }
@@ -52,4 +52,23 @@ function mark(_key: string, value: unknown): unknown {
 
 function unmark(_key: string, value: unknown): unknown {
   return typeof value === 'string' && value.startsWith(MARK) ? BigInt(value.slice(MARK.length)) : value
+}
+
+/** Whether digits follow each other so long. Such a run covers every sixteenth character, and so only those are looked at. */
+function hasLongRun(text: string): boolean {
+  for (let i = LONG_RUN - 1; i < text.length; i += LONG_RUN) {
+    if (!isDigit(text, i)) continue
+    let first = i
+    let last = i
+    while (isDigit(text, first - 1)) first -= 1
+    while (isDigit(text, last + 1)) last += 1
+    if (last - first >= LONG_RUN - 1) return true
+  }
+  return false
+}
+
+/** False outside of the text. */
+function isDigit(text: string, index: number): boolean {
+  const code = text.charCodeAt(index)
+  return code >= 48 && code <= 57
 }

@@ -16,7 +16,7 @@ interface Group<Item, Outcome> {
 
 /**
  * Turns many single operations into few batched ones: everything that is added in one turn of the event loop, or while
- * an earlier batch is under way, travels together.
+ * as many batches as may be are under way, travels together.
  *
  * Callbacks instead of promises: this stands in the path of every message, and a promise per message is what that path
  * would cost most. A flush that wants to fail only some items returns outcomes that say so.
@@ -25,13 +25,20 @@ export class Coalescer<Item, Outcome> {
   readonly #flush: Flush<Item, Outcome>
   readonly #maxBatch: number
   #waiting: Group<Item, Outcome>[] = []
-  #state: 'idle' | 'scheduled' | 'running' = 'idle'
+  readonly #maxFlights: number
+  #isScheduled = false
+  /** Batches under way. */
+  #flights = 0
   #idleListeners: (() => void)[] = []
 
-  /** @param maxBatch - Most items handed to `flush` at once, unless one group alone has more. */
-  constructor(flush: Flush<Item, Outcome>, maxBatch: number) {
+  /**
+   * @param maxBatch - Most items handed to `flush` at once, unless one group alone has more.
+   * @param maxFlights - Most batches under way at once.
+   */
+  constructor(flush: Flush<Item, Outcome>, maxBatch: number, maxFlights = 1) {
     this.#flush = flush
     this.#maxBatch = maxBatch
+    this.#maxFlights = maxFlights
   }
 
   /** Adds items that travel together. */
@@ -52,18 +59,23 @@ export class Coalescer<Item, Outcome> {
 
   /** Resolves when nothing waits and nothing is under way. */
   drained(): Promise<void> {
-    if (this.#state === 'idle') return Promise.resolve()
+    if (this.#isIdle) return Promise.resolve()
     return new Promise((resolve) => this.#idleListeners.push(resolve))
   }
 
+  get #isIdle(): boolean {
+    return this.#flights === 0 && this.#waiting.length === 0
+  }
+
   #schedule(): void {
-    if (this.#state !== 'idle') return
-    this.#state = 'scheduled'
+    if (this.#isScheduled || this.#flights >= this.#maxFlights) return
+    this.#isScheduled = true
     setImmediate(this.#run)
   }
 
   readonly #run = (): void => {
-    this.#state = 'running'
+    this.#isScheduled = false
+    this.#flights += 1
     const groups = this.#take()
     const only = groups.length === 1 ? groups[0] : undefined
     const items = only ? only.items : groups.flatMap((group) => group.items)
@@ -100,11 +112,9 @@ export class Coalescer<Item, Outcome> {
   }
 
   #next(): void {
-    this.#state = 'idle'
-    if (this.#waiting.length > 0) {
-      this.#schedule()
-      return
-    }
+    this.#flights -= 1
+    if (this.#waiting.length > 0) this.#schedule()
+    if (!this.#isIdle) return
     const listeners = this.#idleListeners
     this.#idleListeners = []
     for (const tell of listeners) tell()

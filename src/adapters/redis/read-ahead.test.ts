@@ -25,67 +25,85 @@ function setup(answers: readonly (readonly string[] | Error)[]): {
   return { ahead, claims, events }
 }
 
+function take(ahead: ReadAhead<string>): Promise<readonly string[]> | undefined {
+  ahead.back()
+  return ahead.take()
+}
+
 const soon = { timeoutMs: 2_000 }
 
 // What counts as fast is a matter of milliseconds, which a busy machine may not have.
 describe('ReadAhead', { retry: 5 }, () => {
   it('claims for a worker that comes back at once', async () => {
     const { ahead, claims } = setup([['a', 'b']])
-    ahead.left(['q'], 2)
+    ahead.left(['q'], { max: 2, given: 2, kept: 0 })
     expect(claims).toEqual([])
-    expect(ahead.back()).toBeUndefined()
+    expect(take(ahead)).toBeUndefined()
 
-    ahead.left(['q'], 2)
+    ahead.left(['q'], { max: 2, given: 2, kept: 0 })
 
-    expect(claims).toEqual([2])
-    expect(await ahead.back()).toEqual(['a', 'b'])
-    expect(ahead.back()).toBeUndefined()
+    // At most three times as many as it asks for.
+    expect(claims).toEqual([6])
+    expect(await take(ahead)).toEqual(['a', 'b'])
+    expect(take(ahead)).toBeUndefined()
   })
 
   it('claims nothing for a worker that was away for longer', async () => {
     const { ahead, claims } = setup([['a']])
-    ahead.left(['q'], 1)
+    ahead.left(['q'], { max: 1, given: 1, kept: 0 })
     await new Promise((resolve) => setTimeout(resolve, 20))
-    void ahead.back()
+    ahead.back()
 
-    ahead.left(['q'], 1)
+    ahead.left(['q'], { max: 1, given: 1, kept: 0 })
 
     expect(claims).toEqual([])
   })
 
+  it('claims no further messages while many wait, and hands those back that are not fetched', async () => {
+    const { ahead, claims, events } = setup([['a']])
+    ahead.left(['q'], { max: 2, given: 2, kept: 0 })
+    ahead.back()
+
+    ahead.left(['q'], { max: 2, given: 2, kept: 5 })
+    await until(() => events.length > 0, soon)
+
+    expect(claims).toEqual([])
+    expect(events).toEqual(['unused'])
+  })
+
   it('tells of what nobody came back for', async () => {
     const { ahead, events } = setup([['a']])
-    ahead.left(['q'], 1)
-    void ahead.back()
-    ahead.left(['q'], 1)
+    ahead.left(['q'], { max: 1, given: 1, kept: 0 })
+    ahead.back()
+    ahead.left(['q'], { max: 1, given: 1, kept: 0 })
 
     await until(() => events.length > 0, soon)
 
     expect(events).toEqual(['unused'])
-    expect(await ahead.back()).toEqual(['a'])
+    expect(await take(ahead)).toEqual(['a'])
   })
 
   it('tells of nothing that was fetched, and not that there was nothing', async () => {
     const { ahead, events } = setup([['a'], []])
-    ahead.left(['q'], 1)
-    void ahead.back()
-    ahead.left(['q'], 1)
-    expect(await ahead.back()).toEqual(['a'])
-    ahead.left(['q'], 1)
+    ahead.left(['q'], { max: 1, given: 1, kept: 0 })
+    ahead.back()
+    ahead.left(['q'], { max: 1, given: 1, kept: 0 })
+    expect(await take(ahead)).toEqual(['a'])
+    ahead.left(['q'], { max: 1, given: 1, kept: 0 })
     await new Promise((resolve) => setTimeout(resolve, 80))
 
     expect(events).toEqual([])
-    expect(ahead.back()).toBeUndefined()
+    expect(take(ahead)).toBeUndefined()
   })
 
   it('tells of a claim that failed, and gives nothing', async () => {
     const { ahead, events } = setup([new Error('gone')])
-    ahead.left(['q'], 1)
-    void ahead.back()
+    ahead.left(['q'], { max: 1, given: 1, kept: 0 })
+    ahead.back()
 
-    ahead.left(['q'], 1)
+    ahead.left(['q'], { max: 1, given: 1, kept: 0 })
 
-    expect(await ahead.back()).toEqual([])
+    expect(await take(ahead)).toEqual([])
     expect(events).toEqual(['failed'])
   })
 })

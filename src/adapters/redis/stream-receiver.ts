@@ -24,6 +24,8 @@ const BLOCK_MS = 5_000
 const CLAIM_EVERY_MS = 1_000
 /** Where `CLIENT UNBLOCK` does not reach: an aborted receive ends by itself within a second. */
 const CLUSTER_BLOCK_MS = 800
+/** From the end of a task until its outcome is on its way. */
+const TURNS_OF_OUTCOMES = 3
 /** Most entries of a read that may come after its caller has left. */
 const SIDE_READ = 10
 
@@ -91,9 +93,9 @@ export class StreamReceiver {
     const { max, signal } = options
     const isOver = (): boolean => signal.aborted || this.#isStopped
     try {
+      this.#ahead.back()
       while (!isOver()) {
-        const ahead = await this.#ahead.back()
-        if (ahead) this.#early.push(...ahead)
+        if (this.#early.length === 0) await this.#takeAhead()
         if (this.#isUnsure) await this.#recover(queues)
         if (this.#early.length > 0) return this.#leave(queues, max, this.#takeEarly(max))
         if (this.#mustClaim()) {
@@ -137,12 +139,19 @@ export class StreamReceiver {
 
   /** Hands back what was claimed ahead and is not wanted. */
   async handBack(): Promise<void> {
-    const ahead = await this.#ahead.back()
-    await this.#parts.onUnused([...this.#early.splice(0), ...(ahead ?? [])])
+    this.#ahead.back()
+    await this.#takeAhead()
+    await this.#parts.onUnused(this.#early.splice(0))
+  }
+
+  async #takeAhead(): Promise<void> {
+    const ahead = await this.#ahead.take()
+    if (ahead) this.#early.push(...ahead)
   }
 
   #leave(queues: readonly string[], max: number, deliveries: readonly RedisDelivery[]): readonly RedisDelivery[] {
-    if (deliveries.length >= max && this.#early.length === 0) this.#ahead.left(queues, max)
+    const [given, kept] = [deliveries.length, this.#early.length]
+    if (given >= max || kept > 0 || this.#ahead.isClaiming) this.#ahead.left(queues, { max, given, kept })
     return deliveries
   }
 
@@ -246,6 +255,8 @@ export class StreamReceiver {
     { max, waitMs, signal }: { readonly max: number; readonly waitMs: number; readonly signal: AbortSignal },
   ): Promise<readonly RedisDelivery[]> {
     const { settings } = this.#parts
+    // Outcomes that are about to be written go first: the read that blocks would be in their way.
+    for (let turn = 0; turn < TURNS_OF_OUTCOMES; turn += 1) await new Promise(setImmediate)
     const isOnly = lanes.length === 1
     // Over before the lease is: else the read of a process that sleeps takes what should wake the others.
     const longest = Math.min(this.#parts.connection.isCluster ? CLUSTER_BLOCK_MS : BLOCK_MS, settings.leaseMs / 2)

@@ -8,18 +8,25 @@ import { NOW, PARK, PUT, WAKE } from './shared.ts'
  * its length is empty.
  */
 export const SAVE = `
+local call, sub = redis.call, string.sub
 local channels, everywhere = {}, false
+-- Tasks of one sender end alike, and mostly come together.
+local last, told
 local function save(key_prefix, channel_prefix, task_id, ttl, body)
   if ttl == '' then
-    redis.call('SET', key_prefix .. task_id, body)
+    call('SET', key_prefix .. task_id, body)
   else
-    redis.call('SET', key_prefix .. task_id, body, 'PX', ttl)
+    call('PSETEX', key_prefix .. task_id, ttl, body)
   end
-  local channel = channel_prefix .. string.sub(task_id, -4)
-  local told = channels[channel]
-  if not told then
-    told = { heard = everywhere or redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 }
-    channels[channel] = told
+  local suffix = sub(task_id, -4)
+  if suffix ~= last then
+    last = suffix
+    local channel = channel_prefix .. suffix
+    told = channels[channel]
+    if not told then
+      told = { heard = everywhere or call('PUBSUB', 'NUMSUB', channel)[2] > 0 }
+      channels[channel] = told
+    end
   end
   if not told.heard then return end
   local n = #told
