@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --smoke] [-- memory|sqlite|redis …] [-- --json]`: messages per second and latencies, each against the raw
+ * `npm run bench [-- --smoke] [-- memory|sqlite|redis|scheduler …] [-- --json]`: messages per second and latencies, each against the raw
  * engine in the same run. `bench/README.md` says how to read them.
  */
 import { cpus } from 'node:os'
@@ -9,12 +9,17 @@ import Table from 'cli-table3'
 import { benchMemory } from './memory.mjs'
 import { benchRedis } from './redis.mjs'
 import { redisTable } from './redis/table.mjs'
+import { benchScheduler } from './scheduler.mjs'
 import { benchSqlite } from './sqlite.mjs'
 
-const SUITES = { memory: benchMemory, sqlite: benchSqlite, redis: benchRedis }
+const SUITES = { memory: benchMemory, sqlite: benchSqlite, redis: benchRedis, scheduler: benchScheduler }
 const SIZES = {
   memory: { full: { tasks: 100_000, samples: 2_000 }, smoke: { tasks: 5_000, samples: 100 } },
   sqlite: { full: { tasks: 40_000, samples: 1_000 }, smoke: { tasks: 4_000, samples: 50 } },
+  scheduler: {
+    full: { schedules: 10_000, idleSeconds: 20 },
+    smoke: { schedules: 500, idleSeconds: 1 },
+  },
   redis: {
     full: { rounds: 3, scale: 1, concurrencies: [1, 10, 100], rates: [1_000, 10_000], openLoopSeconds: 2 },
     smoke: { rounds: 1, scale: 0.04, concurrencies: [100], rates: [1_000], openLoopSeconds: 0.5 },

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { ConfigError, KiqError } from '../contract/index.ts'
 import { loadModule } from '../core/index.ts'
 import type { Broker } from '../core/index.ts'
+import { messageOf } from '../util/show.ts'
 import { discoverModules } from './discover.ts'
 
 /** `MODULE[:export]` as typed. */
@@ -31,7 +32,7 @@ export interface LoadedBroker {
   readonly discovered: readonly string[] | undefined
 }
 
-type Exports = Readonly<Record<string, unknown>>
+export type Exports = Readonly<Record<string, unknown>>
 
 /** The text after the last colon is an export when it could be a name; so `C:\tasks.ts` and `file:///tasks.ts` stay whole. */
 export function parseTarget(text: string): Target {
@@ -47,9 +48,24 @@ export function parseTarget(text: string): Target {
 export async function loadBroker({ target, modules, patterns, appDir }: ModuleSettings): Promise<LoadedBroker> {
   const exports = await loadFrom(appDir, target.module)
   const broker = await makeBroker(selectExport(exports, target), target)
+  const discovered = await loadOthers({ modules, patterns, appDir })
+  return { broker, module: modulePath(appDir, target.module), discovered }
+}
+
+/** Imports the modules that were named, and those that the patterns find; returns the latter. */
+export async function loadOthers({
+  modules,
+  patterns,
+  appDir,
+}: Omit<ModuleSettings, 'target'>): Promise<LoadedBroker['discovered']> {
   const discovered = patterns && (await discoverModules(patterns, appDir))
   for (const module of [...modules, ...(discovered ?? [])]) await loadFrom(appDir, module)
-  return { broker, module: modulePath(appDir, target.module), discovered }
+  return discovered
+}
+
+/** What a module exports, also one in CommonJS. */
+export async function loadExports({ target, appDir }: Pick<ModuleSettings, 'target' | 'appDir'>): Promise<Exports> {
+  return withCommonJs(await loadFrom(appDir, target.module))
 }
 
 /** Absolute path of a module that was named by path or file URL. */
@@ -118,19 +134,30 @@ export function isBroker(value: unknown): value is Broker {
   return methods.every((method) => typeof method === 'function') && typeof transport === 'object' && transport !== null
 }
 
-async function makeBroker(selected: Broker | BrokerFactory, { module, exportName }: Target): Promise<Broker> {
+async function makeBroker(selected: Broker | BrokerFactory, target: Target): Promise<Broker> {
   if (typeof selected !== 'function') return selected
-  const called = `${exportName ?? 'default'}() of ${module}`
-  let made: unknown
+  const made = await callFactory(selected, target)
+  if (isBroker(made)) return made
+  throw invalid(`${calledName(target)} returned ${kindOf(made)}, not a broker. Return the broker.`)
+}
+
+/** What a function of the user's module returns that makes something. */
+export async function callFactory(factory: BrokerFactory, target: Target): Promise<unknown> {
   try {
-    made = await selected()
+    return await factory()
   } catch (error) {
     if (KiqError.is(error)) throw error
-    const message = error instanceof Error ? error.message : String(error)
-    throw new ConfigError('KIQ_MODULE_INVALID', `${called} failed: ${message}`, { cause: error })
+    throw new ConfigError('KIQ_MODULE_INVALID', `${calledName(target)} failed: ${messageOf(error)}`, { cause: error })
   }
-  if (isBroker(made)) return made
-  throw invalid(`${called} returned ${made === null ? 'null' : `a ${typeof made}`}, not a broker. Return the broker.`)
+}
+
+/** As messages name a factory. */
+export function calledName({ module, exportName }: Target): string {
+  return `${exportName ?? 'default'}() of ${module}`
+}
+
+export function kindOf(value: unknown): string {
+  return value === null ? 'null' : `a ${typeof value}`
 }
 
 /** The exports of a CommonJS module stand in `default`. */
@@ -144,6 +171,7 @@ function names(exports: Exports): string {
   return Object.keys(exports).join(', ') || 'nothing'
 }
 
-function invalid(message: string): ConfigError {
+/** @internal */
+export function invalid(message: string): ConfigError {
   return new ConfigError('KIQ_MODULE_INVALID', message)
 }

@@ -9,6 +9,8 @@ import { EXIT, exitCodeOf } from './exit-codes.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { addInfoCommand } from './info/command.ts'
 import { OWN_ROOT } from './own-root.ts'
+import { addScheduleCommand } from './schedule/command.ts'
+import { addSchedulerCommand } from './scheduler/command.ts'
 import { addWorkerCommand } from './worker/command.ts'
 
 /**
@@ -26,6 +28,10 @@ export async function runCli(argv: readonly string[]): Promise<ExitCode> {
   addWorkerCommand(program, (code) => {
     exitCode = code
   })
+  addSchedulerCommand(program, (code) => {
+    exitCode = code
+  })
+  addScheduleCommand(program)
   addInfoCommand(program)
   addDeadCommand(program)
   try {

@@ -14,13 +14,23 @@ export type { ErrorCode, KiqErrorOptions } from './errors.ts'
 export type { FormattedMessage, Formatter } from './formatter.ts'
 export { silentLogger } from './logger.ts'
 export type { Logger } from './logger.ts'
-export type { Body, Labels, TaskMessage, WireMessage } from './message.ts'
+export type { Body, Labels, SendOnce, TaskMessage, WireMessage } from './message.ts'
 export type { FailureControl, MaybePromise, Middleware, RetryOptions } from './middleware.ts'
 export type { ResultBackend, ResultBackendCapabilities, ResultRecord } from './result-backend.ts'
 export type { Failure, Progress, TaskFailure, TaskResult, TaskSuccess } from './result.ts'
+export { resumedState } from './schedule-source.ts'
 export { scheduleFromRecord, scheduleToRecord } from './schedule-record.ts'
 export type { ScheduleRecord } from './schedule-record.ts'
-export type { Schedule, ScheduleSource, WritableScheduleSource } from './schedule-source.ts'
+export type {
+  FiredState,
+  Schedule,
+  ScheduleLead,
+  ScheduleLedger,
+  ScheduleRules,
+  ScheduleSource,
+  ScheduleState,
+  WritableScheduleSource,
+} from './schedule-source.ts'
 export type { Serializer } from './serializer.ts'
 export type { SchemaInput, SchemaIssue, SchemaOutcome, SchemaOutput, StandardSchema } from './standard-schema.ts'
 export type {

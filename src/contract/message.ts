@@ -33,4 +33,19 @@ export interface WireMessage {
   readonly priority?: number | undefined
   /** Earliest delivery, in milliseconds since the epoch. Needs `capabilities.delays`. */
   readonly deliverAt?: number | undefined
+  /** Needs `capabilities.deduplicates`. */
+  readonly once?: SendOnce | undefined
+}
+
+/**
+ * Sends a message only if none with the same key and the same or a later time was accepted before: who does not know
+ * whether it was sent can send it again. What is refused so counts as sent.
+ */
+export interface SendOnce {
+  /** Of its own for each queue. */
+  readonly key: string
+  /** Milliseconds since the epoch; for one key it never goes back. */
+  readonly at: number
+  /** How long the transport has to remember the key after it was accepted, in milliseconds. */
+  readonly ttlMs: number
 }

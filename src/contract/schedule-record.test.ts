@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
+import { cronExpression } from '../util/cron.ts'
 import { ScheduleError } from './errors.ts'
 import { scheduleFromRecord, scheduleToRecord } from './schedule-record.ts'
 import type { Schedule } from './schedule-source.ts'
@@ -16,6 +17,13 @@ const record = (change: object): object => ({
   ...change,
 })
 const cron = (change: object): object => record({ cron: '* * * * *', ...change })
+
+/** The first times at which an expression is due. */
+function firings(expression: string): readonly number[] {
+  const times = [0]
+  while (times.length < 30) times.push(cronExpression(expression).next(Number(times.at(-1))) ?? NaN)
+  return times
+}
 
 describe('scheduleToRecord', () => {
   it('makes what Python writes, in its order', () => {
@@ -76,6 +84,60 @@ describe('scheduleToRecord', () => {
     expect(scheduleFromRecord(made)).toMatchObject({ timeZone })
   })
 
+  it.each([
+    ['@daily', '0 0 * * *'],
+    ['@Hourly', '0 * * * *'],
+    ['@yearly', '0 0 1 1 *'],
+    ['0 0 1 jan mon', '0 0 1 1 1'],
+    ['0 0 * JAN,december *', '0 0 * 1,12 *'],
+    ['0 0 * * MON-FRI', '0 0 * * 1-5'],
+    ['0 0 * * 7', '0 0 * * 0'],
+    ['  0\t0  * *   * ', '0 0 * * *'],
+    ['*/15 * * * * *', '*/15 * * * * *'],
+    ['0 0 L * *', '0 0 L * *'],
+  ])('has the cron expression %j as %j, which Python reads, and reads that again', (expression, expected) => {
+    const made = scheduleToRecord({ ...BARE, cron: expression })
+
+    expect(made).toMatchObject({ cron: expected })
+    expect(scheduleFromRecord(made)).toEqual({ ...BARE, cron: expected })
+    expect(scheduleToRecord({ ...BARE, cron: expected })).toEqual(made)
+  })
+
+  it.each(['fri-sun', 'SAT-sunday', 'sun-sat', '1-7/2', '5-7', 'sun,sat', '7#1', 'MON#2', '5L'])(
+    'has the days %s in words that mean the same here',
+    (days) => {
+      const { cron: made } = scheduleToRecord({ ...BARE, cron: `0 0 * * ${days}` })
+
+      expect(firings(String(made))).toEqual(firings(`0 0 * * ${days}`))
+    },
+  )
+
+  it.each([
+    [{ jitterMs: 1_500 }, { jitter_ms: 1_500 }],
+    [{ jitterMs: 0 }, { jitter_ms: 0 }],
+    [{ startAt: 0 }, { start: '1970-01-01T00:00:00.000Z' }],
+    [{ endAt: 1_893_456_000_123 }, { end: '2030-01-01T00:00:00.123Z' }],
+    [{ overlap: 'skip' }, { overlap: 'skip' }],
+    [{ overlap: 'allow' }, { overlap: 'allow' }],
+    [{ catchUp: 'one' }, { catch_up: 'one' }],
+    [
+      { catchUp: 'all', catchUpLimit: 7 },
+      { catch_up: 'all', catch_up_limit: 7 },
+    ],
+  ] as const)('has %j as %j, apart from what Python reads, and reads that again', (rules, expected) => {
+    const made = scheduleToRecord({ ...PLAIN, ...rules })
+
+    expect(made.kiq).toStrictEqual(expected)
+    expect(Object.keys(made).at(-1)).toBe('kiq')
+    expect(scheduleFromRecord(made)).toEqual({ ...PLAIN, ...rules })
+  })
+
+  it('has nothing but what Python writes where there are no rules', () => {
+    const none = { jitterMs: undefined, startAt: undefined, overlap: undefined, catchUp: undefined }
+
+    expect(scheduleToRecord({ ...PLAIN, ...none })).not.toHaveProperty('kiq')
+  })
+
   const cycle: unknown[] = []
   cycle.push(cycle)
   it.each([
@@ -88,6 +150,14 @@ describe('scheduleToRecord', () => {
     ['the year 0', { time: -62_135_596_800_001 }],
     ['an interval that is no number any more', { intervalMs: 2 ** 54 }],
     ['no trigger', { cron: undefined }],
+    ['a cron expression that cannot be read', { cron: '61 * * * *' }],
+    ['a cron expression that is never due', { cron: '0 2 30 2 *' }],
+    ['a negative jitter', { jitterMs: -1 }],
+    ['an end before the start', { startAt: 2, endAt: 1 }],
+    ['a start in a year that Python does not have', { startAt: Date.UTC(10_000, 0) }],
+    ['another word for overlap', { overlap: 'never' as 'skip' }],
+    ['another word for catching up', { catchUp: 'some' as 'all' }],
+    ['a limit of 0', { catchUpLimit: 0 }],
   ])('refuses %s', (_, change) => {
     expect(() => scheduleToRecord({ ...PLAIN, ...change })).toThrow(ScheduleError)
   })
@@ -153,6 +223,24 @@ describe('scheduleFromRecord', () => {
     expect(scheduleFromRecord(cron({ ...nulls, labels_types: {}, extra: 1 }))).toEqual(PLAIN)
   })
 
+  it.each([
+    ['no rules', {}, {}],
+    ['rules that are all null', { jitter_ms: null, start: null, end: null, overlap: null, catch_up: null }, {}],
+    ['rules that it does not know', { jitter_ms: 5, of_a_later_version: true }, { jitterMs: 5 }],
+    ['times with an offset', { start: '2030-01-01T02:00:00+02:00' }, { startAt: 1_893_456_000_000 }],
+    [
+      'times as numbers',
+      { start: 1_893_456_000, end: 1_893_456_000_123 },
+      { startAt: 1_893_456_000_000, endAt: 1_893_456_000_123 },
+    ],
+  ])('reads %s', (_, kiq, expected) => {
+    expect(scheduleFromRecord(cron({ kiq }))).toEqual({ ...PLAIN, ...expected })
+  })
+
+  it('reads a record without rules', () => {
+    expect(scheduleFromRecord(cron({ kiq: null }))).toEqual(PLAIN)
+  })
+
   it('hands on labels and arguments as they come', () => {
     const given = {
       labels: { n: 1, text: '5', none: null, list: [1] },
@@ -187,6 +275,16 @@ describe('scheduleFromRecord', () => {
     ['an offset of seconds', cron({ cron_offset: 'PT90S' })],
     ['an offset of a day', cron({ cron_offset: 'P1D' })],
     ['an offset that is an object', cron({ cron_offset: {} })],
+    ['rules that are no object', cron({ kiq: 'none' })],
+    ['rules that are a list', cron({ kiq: [] })],
+    ['a jitter that is text', cron({ kiq: { jitter_ms: '5' } })],
+    ['a negative jitter', cron({ kiq: { jitter_ms: -5 } })],
+    ['a start that is no time', cron({ kiq: { start: 'tomorrow' } })],
+    ['an end before the start', cron({ kiq: { start: 2, end: 1 } })],
+    ['another word for overlap', cron({ kiq: { overlap: true } })],
+    ['another word for catching up', cron({ kiq: { catch_up: 'some' } })],
+    ['a limit that is no whole number', cron({ kiq: { catch_up_limit: 1.5 } })],
+    ['a cron expression that is never due', record({ cron: '0 0 30 2 *' })],
   ])('refuses %s', (_, value) => {
     expect(() => scheduleFromRecord(value)).toThrow(ScheduleError)
   })
@@ -196,6 +294,10 @@ describe('scheduleFromRecord', () => {
     [
       record({ time: 'tomorrow' }),
       'The stored schedule "s" has "tomorrow" as its `time`, which is no time. Delete it and add it again.',
+    ],
+    [
+      cron({ kiq: { end: 'tomorrow' } }),
+      'The stored schedule "s" has "tomorrow" as its `end`, which is no time. Delete it and add it again.',
     ],
     [cron({ args: undefined }), 'The stored schedule "s" has no `args`. Delete it and add it again.'],
   ])('says what is wrong with %j', (value, message) => {

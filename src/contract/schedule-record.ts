@@ -2,10 +2,11 @@ import { inspect } from 'node:util'
 
 import { parseIsoDurationMs } from '../util/iso-duration.ts'
 import { parseIsoTimeMs } from '../util/iso-time.ts'
+import { plainCron } from '../util/cron.ts'
 import { messageOf, show } from '../util/show.ts'
 import { checkSchedule } from './check-schedule.ts'
 import { ScheduleError } from './errors.ts'
-import type { Schedule } from './schedule-source.ts'
+import type { Schedule, ScheduleRules } from './schedule-source.ts'
 
 /** Taskiq's `ScheduledTask` as it is stored (wire format, section 6.1), in the order in which Python writes it. */
 export interface ScheduleRecord {
@@ -22,6 +23,18 @@ export interface ScheduleRecord {
   readonly time: string | null
   /** Whole seconds, or an ISO 8601 duration. */
   readonly interval: number | string | null
+  /** What only our schedulers know. Absent where there is none. */
+  readonly kiq?: RuleRecord
+}
+
+/** Our own part of a record: times in ISO 8601 and UTC. */
+interface RuleRecord {
+  readonly jitter_ms?: number | undefined
+  readonly start?: string | undefined
+  readonly end?: string | undefined
+  readonly overlap?: 'allow' | 'skip' | undefined
+  readonly catch_up?: 'none' | 'one' | 'all' | undefined
+  readonly catch_up_limit?: number | undefined
 }
 
 type Fields = Readonly<Record<string, unknown>>
@@ -35,6 +48,9 @@ const MAX_UNIX_SECONDS = 2e10
 /**
  * The record of a schedule: plain objects, arrays, text, finite numbers, booleans and `null`, sharing nothing with the
  * schedule. How it becomes bytes is the matter of each source.
+ *
+ * A cron expression is written in the words that Python's scheduler knows, where it has any: names as numbers, `@daily`
+ * as `0 0 * * *`.
  *
  * Python's Taskiq reads it, with two exceptions. It refuses an interval that is not a whole number of seconds, and with
  * it the whole listing; and before 0.13 an offset that is not a whole number of hours ends its scheduler.
@@ -52,10 +68,11 @@ export function scheduleToRecord(schedule: Schedule): ScheduleRecord {
     kwargs,
     task_id: taskId ?? null,
     schedule_id: scheduleId,
-    cron: cron ?? null,
+    cron: cron === undefined ? null : plainCron(cron),
     cron_offset: timeZone === undefined ? null : formatZone(timeZone),
     time: time === undefined ? null : formatTime(schedule, time),
     interval: intervalMs === undefined ? null : formatInterval(schedule, intervalMs),
+    ...rulesToRecord(schedule),
   }
   return JSON.parse(toJson(schedule, record)) as ScheduleRecord
 }
@@ -86,9 +103,38 @@ export function scheduleFromRecord(value: unknown): Schedule {
     ...optional('timeZone', value, 'cron_offset', zoneOf),
     ...optional('intervalMs', value, 'interval', intervalMsOf),
     ...optional('time', value, 'time', timeOf),
+    ...rulesFromRecord(value),
   }
   checkSchedule(schedule)
   return schedule
+}
+
+function rulesToRecord(schedule: Schedule): { readonly kiq?: RuleRecord } {
+  const { jitterMs, startAt, endAt, overlap, catchUp, catchUpLimit } = schedule
+  const rules: RuleRecord = {
+    jitter_ms: jitterMs,
+    start: startAt === undefined ? undefined : formatTime(schedule, startAt),
+    end: endAt === undefined ? undefined : formatTime(schedule, endAt),
+    overlap,
+    catch_up: catchUp,
+    catch_up_limit: catchUpLimit,
+  }
+  return Object.values(rules).some((rule) => rule !== undefined) ? { kiq: rules } : {}
+}
+
+/** Values out of range are found by the check of the whole. */
+function rulesFromRecord(record: Fields): ScheduleRules {
+  if (record['kiq'] === undefined || record['kiq'] === null) return {}
+  const rules = { schedule_id: record['schedule_id'], ...objectOf(record, 'kiq') }
+  const asIs = (of: Fields, field: string): never => of[field] as never
+  return {
+    ...optional('jitterMs', rules, 'jitter_ms', asIs),
+    ...optional('startAt', rules, 'start', timeOf),
+    ...optional('endAt', rules, 'end', timeOf),
+    ...optional('overlap', rules, 'overlap', asIs),
+    ...optional('catchUp', rules, 'catch_up', asIs),
+    ...optional('catchUpLimit', rules, 'catch_up_limit', asIs),
+  }
 }
 
 function toJson(schedule: Schedule, record: ScheduleRecord): string {

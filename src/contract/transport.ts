@@ -15,6 +15,8 @@ export interface TransportCapabilities {
   readonly delays: boolean
   /** `WireMessage.priority` is honoured within a queue. */
   readonly priorities: boolean
+  /** `WireMessage.once` is honoured, in the step that accepts the message. */
+  readonly deduplicates: boolean
   /** Every worker gets every message, instead of each message going to one worker. */
   readonly broadcasts: boolean
   /** A `replace` settlement is one transaction: the old message goes exactly when the new one is there. */

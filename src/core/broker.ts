@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 
-import { ConfigError, KiqError } from '../contract/index.ts'
+import { ConfigError } from '../contract/index.ts'
 import type {
   Delivery,
   Formatter,
@@ -10,15 +10,19 @@ import type {
   Progress,
   ResultBackend,
   ResultRecord,
+  SendOnce,
   Serializer,
   TaskMessage,
   TaskResult,
   Transport,
+  WritableScheduleSource,
 } from '../contract/index.ts'
 import { JsonSerializer } from '../serializers/json-serializer.ts'
 import { sleep } from '../util/abort.ts'
 import { backoffMs } from '../util/backoff.ts'
 import type { Duration } from '../util/duration.ts'
+import { runAll } from '../util/run-all.ts'
+import { cancelledError } from './cancelled-error.ts'
 import { defaultLogger } from './default-logger.ts'
 import { optionalDurationMs } from './duration.ts'
 import type { BrokerEvent, EventHandler, State } from './events.ts'
@@ -105,6 +109,7 @@ export class Broker implements Producer {
   #formatter: Formatter
   #formatterIsOwn = true
   #inProcess: InProcessFormats | undefined
+  #scheduleSource: WritableScheduleSource | undefined
   #logger: Logger
   #nextId: () => string = randomTaskId
   #role: 'stopped' | 'client' | 'worker' = 'stopped'
@@ -133,6 +138,7 @@ export class Broker implements Producer {
       logger: () => this.#logger,
       defaultQueue: this.defaultQueue,
       sendTimeoutMs: this.#sendTimeoutMs,
+      scheduleSource: () => this.#scheduleSource,
       assertStarted: () => this.#assertStarted(),
     })
     this.#results = new Results(
@@ -197,6 +203,16 @@ export class Broker implements Producer {
     this.#resultBackend = backend
     // Another store gets real bytes.
     if (this.#inProcess) this.#inProcess = { ...this.#inProcess, results: undefined }
+    return this
+  }
+
+  /**
+   * Where messages with a delay wait if the transport cannot delay: a scheduler on this source sends them when they are
+   * due. Started and stopped with the broker.
+   */
+  withScheduleSource(source: WritableScheduleSource): this {
+    this.#assertStopped('withScheduleSource')
+    this.#scheduleSource = source
     return this
   }
 
@@ -321,6 +337,11 @@ export class Broker implements Producer {
         await backend.start({ logger })
         this.#stopEngines.unshift(() => backend.stop())
       }
+      const source = this.#scheduleSource
+      if (source) {
+        await source.startup({ logger })
+        this.#stopEngines.unshift(() => source.shutdown())
+      }
       this.#stopEngines.unshift(() => this.transport.stop())
       await this.#startTransport(role)
       this.#role = role
@@ -384,8 +405,8 @@ export class Broker implements Producer {
   }
 
   /** @internal Use `task.kiq()` and `task.kiqMany()`. */
-  send(messages: readonly TaskMessage[]): Promise<void> {
-    return this.#sender.send(messages)
+  send(messages: readonly TaskMessage[], once?: SendOnce): Promise<void> {
+    return this.#sender.send(messages, once)
   }
 
   /** Waits for the result of a task; see {@link SentTask.waitResult}. */
@@ -459,6 +480,7 @@ export class Broker implements Producer {
       sender: this.#sender,
       results: this.#results,
       resultBackend: this.#resultBackend,
+      scheduleSource: this.#scheduleSource,
       formatter: this.#formatter,
       logger: this.#logger,
     }
@@ -471,26 +493,7 @@ export interface BrokerParts {
   readonly sender: Sender
   readonly results: Results
   readonly resultBackend: ResultBackend | undefined
+  readonly scheduleSource: WritableScheduleSource | undefined
   readonly formatter: Formatter
   readonly logger: Logger
-}
-
-/** Named after what it says, as waiters in other languages see the name only. */
-class TaskCancelledError extends KiqError {}
-
-export function cancelledError(taskId: string): KiqError {
-  return new TaskCancelledError('KIQ_TASK_CANCELLED', `Task ${taskId} was cancelled.`)
-}
-
-/** Runs every step, also after one that threw; returns the errors. */
-async function runAll(steps: readonly (() => unknown)[]): Promise<unknown[]> {
-  const errors: unknown[] = []
-  for (const step of steps) {
-    try {
-      await step()
-    } catch (error) {
-      errors.push(error)
-    }
-  }
-  return errors
 }

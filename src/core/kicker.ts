@@ -1,11 +1,16 @@
-import { ConfigError } from '../contract/index.ts'
-import type { Labels, TaskMessage } from '../contract/index.ts'
+import { ConfigError, ScheduleError } from '../contract/index.ts'
+import type { Labels, Schedule, TaskMessage, WritableScheduleSource } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
+import { show } from '../util/show.ts'
+import { CreatedSchedule } from './created-schedule.ts'
 import { durationMs } from './duration.ts'
+import { intervalMs, rulesOf, timeOf } from './schedule-options.ts'
+import type { ScheduleOptions, Trigger } from './schedule-options.ts'
 import type { ResultSource } from './sent-task.ts'
 import { SentTask } from './sent-task.ts'
 import type { TaskDefinition } from './task-definition.ts'
 import { schemaInput, toWireArguments } from './task-definition.ts'
+import { randomTaskId } from './task-id.ts'
 import { validate } from './validate.ts'
 
 /** The part of a broker that a kicker needs. */
@@ -15,12 +20,19 @@ export interface Producer extends ResultSource {
   send(messages: readonly TaskMessage[]): Promise<void>
 }
 
+/** A cron expression with what belongs to it. */
+export interface CronTrigger extends ScheduleOptions {
+  readonly cron: string
+}
+
 interface Plan {
   readonly definition: TaskDefinition
   readonly producer: () => Producer
   readonly labels: Labels
   readonly taskId?: string | undefined
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined
+  readonly scheduleId?: string | undefined
+  readonly schedule?: ScheduleOptions | undefined
 }
 
 /** Immutable builder of one send: every `with…` returns a new kicker. */
@@ -63,7 +75,7 @@ export class Kicker<A extends readonly unknown[] = readonly unknown[], R = unkno
     return this.withLabels({ queue_name: queue })
   }
 
-  /** Label `delay`: delivered no earlier than this from now. Needs a transport that delays. */
+  /** Label `delay`: delivered no earlier than this from now. Needs a transport that delays, or a schedule source of the broker. */
   withDelay(delay: Duration): Kicker<A, R> {
     return this.withLabels({ delay: durationMs('delay', delay) / 1000 })
   }
@@ -81,6 +93,76 @@ export class Kicker<A extends readonly unknown[] = readonly unknown[], R = unkno
     const timeoutMs = durationMs('timeout', timeout)
     if (timeoutMs > 0) return this.withLabels({ timeout: timeoutMs / 1000 })
     throw new ConfigError('KIQ_CONFIG_INVALID', 'The timeout is 0. Use more, or leave it out for no limit.')
+  }
+
+  /** Id of a schedule that is added: in its source it replaces the one that has it. */
+  withScheduleId(scheduleId: string): Kicker<A, R> {
+    if (typeof scheduleId !== 'string' || scheduleId === '') {
+      throw new ScheduleError('KIQ_SCHEDULE_INVALID', `The schedule id is ${show(scheduleId)}. Use text, not empty.`)
+    }
+    return this.#with({ scheduleId })
+  }
+
+  /** Time zone, jitter, start and end, overlap and catching up of a schedule that is added. */
+  withScheduleOptions(options: ScheduleOptions): Kicker<A, R> {
+    return this.#with({ schedule: { ...this.#plan.schedule, ...options } })
+  }
+
+  /**
+   * Adds a schedule by a cron expression to a source, for a scheduler to send the task with these arguments.
+   *
+   * @param cron - Five fields, or six with seconds first; or an object with the expression and its time zone.
+   * @throws {ScheduleError} `KIQ_SCHEDULE_INVALID` with the position in the expression.
+   */
+  async scheduleByCron(
+    source: WritableScheduleSource,
+    cron: string | CronTrigger,
+    ...args: A
+  ): Promise<CreatedSchedule<R>> {
+    if (typeof cron === 'string') return await this.#schedule(source, { cron }, args)
+    const { cron: expression, ...options } = cron
+    return await this.withScheduleOptions(options).#schedule(source, { cron: expression }, args)
+  }
+
+  /**
+   * Adds a schedule that fires at once, and then again and again after this time.
+   *
+   * @param interval - At least 100 ms.
+   * @throws {ScheduleError} `KIQ_SCHEDULE_INVALID`
+   */
+  async scheduleByInterval(
+    source: WritableScheduleSource,
+    interval: Duration,
+    ...args: A
+  ): Promise<CreatedSchedule<R>> {
+    return await this.#schedule(source, { intervalMs: intervalMs(interval) }, args)
+  }
+
+  /**
+   * Adds a schedule that fires once, at that time; at once, if it has passed. It is then deleted.
+   *
+   * @throws {ScheduleError} `KIQ_SCHEDULE_INVALID`
+   */
+  async scheduleByTime(source: WritableScheduleSource, time: Date, ...args: A): Promise<CreatedSchedule<R>> {
+    return await this.#schedule(source, { time: timeOf('time', time) }, args)
+  }
+
+  async #schedule(source: WritableScheduleSource, trigger: Trigger, callArgs: A): Promise<CreatedSchedule<R>> {
+    const { definition, labels, taskId, scheduleId = randomTaskId() } = this.#plan
+    const { args, kwargs } = toWireArguments(definition, callArgs, this.#plan.kwargs)
+    if (definition.schema) await this.#validate({ taskId: '', taskName: definition.name, labels, args, kwargs })
+    const schedule: Schedule = {
+      scheduleId,
+      taskName: definition.name,
+      labels,
+      args,
+      kwargs,
+      ...(taskId === undefined ? {} : { taskId }),
+      ...trigger,
+      ...rulesOf(this.#plan.schedule ?? {}),
+    }
+    await source.addSchedule(schedule)
+    return new CreatedSchedule<R>(schedule, source, () => this.kiq(...callArgs))
   }
 
   /**

@@ -299,9 +299,14 @@ export class Receiver {
     let next: TaskMessage | undefined
     if (verdict.kind === 'retry') {
       try {
-        const prepared = await this.#core.sender.prepare(verdict.message)
-        next = prepared.message
-        settlement = { kind: 'replace', delivery, message: prepared.wire }
+        if (await this.#core.sender.schedule(verdict.message)) {
+          // A scheduler sends it when it is due.
+          settlement = { kind: 'ack', delivery }
+        } else {
+          const prepared = await this.#core.sender.prepare(verdict.message)
+          next = prepared.message
+          settlement = { kind: 'replace', delivery, message: prepared.wire }
+        }
       } catch (error) {
         // The next attempt cannot be sent at all: that is the outcome.
         const { executionTime, labels } = result
@@ -321,7 +326,8 @@ export class Receiver {
       if ((await this.#settle(settlement)) === 'stale') return
     }
     if (next) await this.#core.sender.sent(next)
-    else if (settlement.kind === 'ack' || settlement.kind === 'dead') this.#parts.onFinal(message.taskId)
+    else if (verdict.kind !== 'retry' && (settlement.kind === 'ack' || settlement.kind === 'dead'))
+      this.#parts.onFinal(message.taskId)
     if (record && this.#core.middlewares.with('postSave').length > 0) await this.#notifySaved(message, record.result)
   }
 

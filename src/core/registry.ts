@@ -1,12 +1,16 @@
-import { ConfigError } from '../contract/index.ts'
+import { ConfigError, ScheduleError } from '../contract/index.ts'
 import type { TaskDefinition } from './task-definition.ts'
 
 /** Task names → definitions of one broker. */
 export class TaskRegistry {
   readonly #own = new Map<string, TaskDefinition>()
 
-  /** @throws {ConfigError} `KIQ_TASK_DUPLICATE` when the name is taken. */
+  /**
+   * @throws {ConfigError} `KIQ_TASK_DUPLICATE` when the name is taken.
+   * @throws {ScheduleError} `KIQ_SCHEDULE_INVALID` when the id of a schedule is.
+   */
   add(definition: TaskDefinition): void {
+    refuseSameSchedules(this.all(), definition)
     addOnce(this.#own, definition)
   }
 
@@ -35,6 +39,18 @@ function addOnce(tasks: Map<string, TaskDefinition>, definition: TaskDefinition)
     )
   }
   tasks.set(definition.name, definition)
+}
+
+/** What is known of a schedule is kept under its id. */
+function refuseSameSchedules(tasks: readonly TaskDefinition[], { name, schedules }: TaskDefinition): void {
+  for (const { scheduleId } of schedules) {
+    const other = tasks.find((task) => task.schedules.some((schedule) => schedule.scheduleId === scheduleId))
+    if (other === undefined || other.name === name) continue
+    throw new ScheduleError(
+      'KIQ_SCHEDULE_INVALID',
+      `The tasks "${other.name}" and "${name}" both declare a schedule "${scheduleId}". Give each its own \`scheduleId\`.`,
+    )
+  }
 }
 
 let collector: Set<unknown> | undefined

@@ -71,12 +71,13 @@ export class Results {
     return (request === undefined ? undefined : backend?.serializerFor?.(request)) ?? this.#format
   }
 
-  get #ttlMs(): number {
+  /** How long results are kept that say nothing else, in milliseconds. */
+  get ttlMs(): number {
     return this.#backend()?.defaultTtlMs ?? this.#defaultTtlMs
   }
 
   /** @throws {MessageError} `KIQ_RESULT_UNSERIALIZABLE` */
-  encode(taskId: string, result: TaskResult, { ttlMs = this.#ttlMs, request }: EncodeOptions = {}): ResultRecord {
+  encode(taskId: string, result: TaskResult, { ttlMs = this.ttlMs, request }: EncodeOptions = {}): ResultRecord {
     return { taskId, body: this.#codec()?.encode(result) ?? encodeResult(result, this.#formatFor(request)), ttlMs }
   }
 
@@ -135,7 +136,7 @@ export class Results {
 
   async setProgress(taskId: string, progress: Progress, request: Body): Promise<void> {
     const body = encodeProgress(progress, this.#formatFor(request))
-    await this.#require().setProgress({ taskId, body, ttlMs: this.#ttlMs })
+    await this.#require().setProgress({ taskId, body, ttlMs: this.ttlMs })
   }
 
   async getProgress(taskId: string): Promise<Progress | undefined> {

@@ -1,5 +1,14 @@
 import { BrokerError, ConfigError, KiqError, MessageError, PartialSendError } from '../contract/index.ts'
-import type { Formatter, Labels, Logger, TaskMessage, Transport, WireMessage } from '../contract/index.ts'
+import type {
+  Formatter,
+  Labels,
+  Logger,
+  SendOnce,
+  TaskMessage,
+  Transport,
+  WireMessage,
+  WritableScheduleSource,
+} from '../contract/index.ts'
 import { MAX_TIMER_MS } from '../util/abort.ts'
 import { Coalescer } from '../util/coalescer.ts'
 import { show } from '../util/show.ts'
@@ -15,6 +24,8 @@ export interface SenderParts {
   readonly logger: () => Logger
   readonly defaultQueue: string
   readonly sendTimeoutMs: number
+  /** Where messages wait whose time the transport cannot keep. */
+  readonly scheduleSource: () => WritableScheduleSource | undefined
   /** Throws when the broker is not started. */
   readonly assertStarted: () => void
 }
@@ -53,14 +64,23 @@ export class Sender {
    * Sends messages that travel together. All are prepared before the first is sent, so that bad arguments of one call
    * send none.
    */
-  async send(originals: readonly TaskMessage[]): Promise<void> {
+  async send(originals: readonly TaskMessage[], once?: SendOnce): Promise<void> {
     this.#parts.assertStarted()
+    const waiting = this.#waiting(originals)
+    // Their hooks come when they are sent.
+    for (const message of waiting) await this.schedule(message)
+    const others = waiting.length === 0 ? originals : originals.filter((message) => !waiting.includes(message))
+    if (others.length > 0) await this.#send(others, once)
+  }
+
+  async #send(originals: readonly TaskMessage[], once: SendOnce | undefined): Promise<void> {
     const { middlewares } = this.#parts
     const prepared =
       middlewares.with('preSend').length === 0
         ? originals.map((message) => ({ message, wire: this.toWire(message) }))
         : await Promise.all(originals.map((original) => this.prepare(original)))
-    const outcomes = await this.#flushed(prepared.map(({ wire }) => wire))
+    const wires = prepared.map(({ wire }) => (once ? { ...wire, once } : wire))
+    const outcomes = await this.#flushed(wires)
     const failed: Error[] = []
     for (const [i, { message }] of outcomes.length > 0 || this.#hasSendHooks() ? prepared.entries() : []) {
       const error = await this.#finish(message, outcomes[i])
@@ -87,6 +107,29 @@ export class Sender {
     } catch (error) {
       return wires.map(() => asError(error))
     }
+  }
+
+  /** Messages with a delay that the transport cannot keep, and the schedule source can. */
+  #waiting(messages: readonly TaskMessage[]): readonly TaskMessage[] {
+    if (!this.#keepsTimesElsewhere()) return []
+    return messages.filter(({ labels }) => (numberLabel('delay', labels['delay']) ?? 0) > 0)
+  }
+
+  #keepsTimesElsewhere(): boolean {
+    return !this.#parts.transport.capabilities.delays && this.#parts.scheduleSource() !== undefined
+  }
+
+  /** @returns Whether the message waits in the schedule source, because the transport cannot keep its time. */
+  async schedule(message: TaskMessage): Promise<boolean> {
+    const [waiting] = this.#waiting([message])
+    if (waiting === undefined) return false
+    const { taskId, taskName, args, kwargs } = message
+    const { delay, ...labels } = message.labels
+    const time = Date.now() + Math.round((numberLabel('delay', delay) ?? 0) * 1000)
+    await this.#parts
+      .scheduleSource()
+      ?.addSchedule({ scheduleId: taskId, taskId, taskName, labels, args, kwargs, time })
+    return true
   }
 
   /** Hooks that follow a send, also for messages that a worker sent along with a settlement. */
@@ -123,7 +166,7 @@ export class Sender {
       throw new MessageError('KIQ_LABEL_INVALID', `Label "delay" is ${seconds} seconds. Use 0 or more.`)
     }
     if (seconds !== undefined && seconds > 0) {
-      this.#require('delays', 'a delay', 'Use a transport that delays.')
+      this.#requireDelays()
       timing.deliverAt = Date.now() + Math.round(seconds * 1000)
     }
     const rank = numberLabel('priority', priority)
@@ -132,10 +175,14 @@ export class Sender {
     return timing
   }
 
-  #require(capability: 'delays', what: string, remedy: string): void {
-    const { transport } = this.#parts
-    if (transport.capabilities[capability]) return
-    throw new ConfigError('KIQ_UNSUPPORTED', `The transport "${transport.name}" cannot send with ${what}. ${remedy}`)
+  #requireDelays(): void {
+    const { transport, scheduleSource } = this.#parts
+    if (transport.capabilities.delays || scheduleSource() !== undefined) return
+    throw new ConfigError(
+      'KIQ_UNSUPPORTED',
+      `The transport "${transport.name}" cannot send with a delay. Use a transport that delays, or give the broker a ` +
+        'source for what waits, with `withScheduleSource()`, and run a scheduler on it.',
+    )
   }
 
   /** Hooks after a send. @returns The error as the caller sees it. */

@@ -32,6 +32,7 @@ describe('defineTask', () => {
       module: undefined,
       timeoutMs: undefined,
       resultTtlMs: undefined,
+      schedules: [],
     })
   })
 

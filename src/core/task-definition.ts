@@ -1,8 +1,10 @@
 import { ConfigError, MessageError } from '../contract/index.ts'
-import type { Labels, StandardSchema, TaskMessage } from '../contract/index.ts'
+import type { Labels, Schedule, StandardSchema, TaskMessage } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
 import { show } from '../util/show.ts'
 import { durationMs, wholeNumber } from './duration.ts'
+import { declaredSchedules } from './schedule-options.ts'
+import type { TaskSchedule } from './schedule-options.ts'
 import { validate } from './validate.ts'
 
 /**
@@ -45,6 +47,8 @@ export interface TaskOptions {
   readonly module?: string | undefined
   /** How long the result is kept; the broker's setting when absent. */
   readonly resultTtl?: Duration | undefined
+  /** When a scheduler with a `LabelScheduleSource` sends the task by itself. */
+  readonly schedule?: readonly TaskSchedule[] | undefined
 }
 
 /** How arguments reach the function: as positions (wire `args`) or as one record (wire `kwargs`). */
@@ -63,6 +67,7 @@ export interface TaskDefinition {
   readonly module: string | undefined
   readonly timeoutMs: number | undefined
   readonly resultTtlMs: number | undefined
+  readonly schedules: readonly Schedule[]
 }
 
 export interface DefinitionParts {
@@ -84,23 +89,25 @@ export function defineTask({ name, style, run, schema, options }: DefinitionPart
   if (options.ackType !== undefined && !ACK_TYPES.includes(options.ackType)) throw unknownAckType(options.ackType)
   const timeoutMs = options.timeout === undefined ? undefined : durationMs(`timeout of task "${name}"`, options.timeout)
   if (timeoutMs === 0) wholeNumber(`timeout of task "${name}"`, 0, 1)
+  // Frozen: every send of the task shares them, and the formatter encodes them once.
+  const labels = Object.freeze({
+    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs / 1000 }),
+    ...(options.queue === undefined ? {} : { queue_name: options.queue }),
+    ...options.labels,
+  })
   return {
     name,
     style,
     run,
     schema,
-    // Frozen: every send of the task shares them, and the formatter encodes them once.
-    labels: Object.freeze({
-      ...(timeoutMs === undefined ? {} : { timeout: timeoutMs / 1000 }),
-      ...(options.queue === undefined ? {} : { queue_name: options.queue }),
-      ...options.labels,
-    }),
+    labels,
     params: options.params,
     ackType: options.ackType,
     isolate: options.isolate ?? 'none',
     module: options.module,
     timeoutMs,
     resultTtlMs: options.resultTtl === undefined ? undefined : durationMs('resultTtl', options.resultTtl),
+    schedules: declaredSchedules(name, labels, options.schedule ?? []),
   }
 }
 

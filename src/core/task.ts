@@ -1,4 +1,7 @@
-import type { Producer } from './kicker.ts'
+import type { WritableScheduleSource } from '../contract/index.ts'
+import type { Duration } from '../util/duration.ts'
+import type { CreatedSchedule } from './created-schedule.ts'
+import type { CronTrigger, Producer } from './kicker.ts'
 import { Kicker } from './kicker.ts'
 import type { SentTask } from './sent-task.ts'
 import type { TaskDefinition } from './task-definition.ts'
@@ -14,6 +17,12 @@ export interface Sendable<A extends readonly unknown[], R> {
   kiqMany(calls: readonly A[]): Promise<SentTask<R>[]>
   /** Builder for one send with its own labels, id, queue, delay or broker. */
   kicker(): Kicker<A, R>
+  /** Adds a schedule by a cron expression; see {@link Kicker.scheduleByCron}. */
+  scheduleByCron(source: WritableScheduleSource, cron: string | CronTrigger, ...args: A): Promise<CreatedSchedule<R>>
+  /** Adds a schedule that fires again and again; see {@link Kicker.scheduleByInterval}. */
+  scheduleByInterval(source: WritableScheduleSource, interval: Duration, ...args: A): Promise<CreatedSchedule<R>>
+  /** Adds a schedule that fires once; see {@link Kicker.scheduleByTime}. */
+  scheduleByTime(source: WritableScheduleSource, time: Date, ...args: A): Promise<CreatedSchedule<R>>
 }
 
 /** A task declared with positional parameters. Calling it runs the function here, without the broker. */
@@ -40,6 +49,9 @@ export function createSendable<A extends readonly unknown[], R>(
     kicker,
     kiq: (...args) => kicker().kiq(...args),
     kiqMany: (calls) => kicker().kiqMany(calls),
+    scheduleByCron: (source, cron, ...args) => kicker().scheduleByCron(source, cron, ...args),
+    scheduleByInterval: (source, interval, ...args) => kicker().scheduleByInterval(source, interval, ...args),
+    scheduleByTime: (source, time, ...args) => kicker().scheduleByTime(source, time, ...args),
   }
 }
 

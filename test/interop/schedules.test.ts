@@ -1,17 +1,20 @@
 import { randomUUID } from 'node:crypto'
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 
 import { ListRedisScheduleSource } from '../../src/adapters/redis/list-schedule-source.ts'
 import { RedisScheduleSource } from '../../src/adapters/redis/schedule-source.ts'
 import { scheduleToRecord } from '../../src/contract/index.ts'
 import type { Schedule, WritableScheduleSource } from '../../src/contract/index.ts'
+import { until } from '../../src/testing/until.ts'
+import { cronExpression } from '../../src/util/cron.ts'
 import { engineSuite } from '../support/engine-suite.ts'
 import type { PythonEnvironment } from '../support/python.ts'
 import { pythonEngine, pythonEnvironments, runPython } from '../support/python.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { redisEngine, startRedis } from '../support/redis-server.ts'
 import { snapshotOf } from '../support/redis-snapshot.ts'
+import { SOON } from './kit.ts'
 
 /** Does the steps with Python's source, and prints what it listed: times as milliseconds, durations as seconds. */
 const PROGRAM = `
@@ -115,6 +118,30 @@ const OURS: readonly (readonly [Schedule, Fields])[] = [
   [
     { scheduleId: 'all', taskName: 't', ...DATA, cron: '1 2 3 4 5', intervalMs: 1_000, time: FUTURE },
     { schedule_id: 'all', task_name: 't', ...DATA, cron: '1 2 3 4 5', interval: 1, time: FUTURE },
+  ],
+  // What Python does not know is left out there, and harmless.
+  [
+    {
+      scheduleId: 'rules',
+      taskName: 't',
+      ...DATA,
+      cron: '* * * * *',
+      jitterMs: 1_500,
+      startAt: 1_000,
+      endAt: FUTURE,
+      overlap: 'skip',
+      catchUp: 'all',
+      catchUpLimit: 7,
+    },
+    { schedule_id: 'rules', task_name: 't', ...DATA, cron: '* * * * *' },
+  ],
+  [
+    { scheduleId: 'macro', taskName: 't', ...DATA, cron: '@daily' },
+    { schedule_id: 'macro', task_name: 't', ...DATA, cron: '0 0 * * *' },
+  ],
+  [
+    { scheduleId: 'names', taskName: 't', ...DATA, cron: ' 0  0 1 jan mon ' },
+    { schedule_id: 'names', task_name: 't', ...DATA, cron: '0 0 1 1 1' },
   ],
 ]
 
@@ -221,6 +248,44 @@ engineSuite("schedules shared with Python's Taskiq", [pythonEngine, redisEngine]
       await source.shutdown()
     })
 
+    it('we are told within two seconds of what Python adds, replaces and deletes', async () => {
+      const prefix = randomUUID()
+      const source = await open(prefix)
+      let seen: readonly Schedule[] | undefined
+      const look = async (): Promise<void> => {
+        seen = await source.getSchedules().catch(() => seen)
+      }
+      const end = source.watch?.(() => void look())
+      await until(() => seen !== undefined, SOON)
+      const base = { task_name: 't', schedule_id: 's', labels: {}, args: [], kwargs: {} }
+      const soon = new Date(Date.now() + 60_000).toISOString()
+      const changes: readonly (readonly [readonly Step[], object])[] = [
+        [[['add', { ...base, cron: '1 * * * *' }]], [{ cron: '1 * * * *' }]],
+        // The list of ids is the same then.
+        [
+          [
+            ['delete', 's'],
+            ['add', { ...base, cron: '2 * * * *' }],
+          ],
+          [{ cron: '2 * * * *' }],
+        ],
+        [
+          [
+            ['delete', 's'],
+            ['add', { ...base, time: soon }],
+          ],
+          [{ time: Date.parse(soon) }],
+        ],
+        [[['delete', 's']], []],
+      ]
+      for (const [steps, expected] of changes) {
+        await python(prefix, steps)
+        await vi.waitFor(() => expect(seen).toMatchObject(expected), { timeout: 2_000 })
+      }
+      end?.()
+      await source.shutdown()
+    })
+
     it('each replaces what the other has added', async () => {
       const prefix = randomUUID()
       const source = await open(prefix)
@@ -282,5 +347,26 @@ engineSuite("schedules shared with Python's Taskiq", [pythonEngine, redisEngine]
 
       expect(fires).toEqual([timeZone === '+02:30', timeZone !== '+02:30', false])
     })
+
+    it.each(['@hourly', '@weekly', '30 9 * jul,AUG fri-sun', '0 12 * * Sunday', '*/20 8-10 * * 1-7/2', '0 0 * jan 7'])(
+      'fires at the times that %s has here',
+      async (cron) => {
+        const record = scheduleToRecord({ ...LATER, time: undefined, cron })
+        const expression = cronExpression(cron)
+        const start = Date.UTC(2026, 5, 30)
+        const due: number[] = []
+        for (let at = expression.next(start); at !== undefined && due.length < 10; at = expression.next(at))
+          due.push(at)
+        // And the minutes around them, of which some are due.
+        const minutes = [
+          ...new Set(due.flatMap((at) => [at - 86_400_000, at - 60_000, at, at + 60_000, at + 3_600_000])),
+        ]
+        const input = JSON.stringify(minutes.map((at) => [record, new Date(at).toISOString().replace('Z', '+00:00')]))
+
+        const fires = JSON.parse(await runPython(environment.python, { code: FIRES }, { input })) as boolean[]
+
+        expect(minutes.filter((_, i) => fires[i])).toEqual(minutes.filter((at) => expression.next(at - 1) === at))
+      },
+    )
   })
 })

@@ -63,6 +63,7 @@ export class FakeTransport implements Transport {
       redelivers: true,
       delays: true,
       priorities: true,
+      deduplicates: true,
       broadcasts: false,
       replacesAtomically: true,
       deadLetters: false,

@@ -1,4 +1,4 @@
-import type { TaskMessage } from '../../contract/index.ts'
+import type { SendOnce, TaskMessage } from '../../contract/index.ts'
 import { Broker, durationMs, InProcessFormatter, inProcessResults, Worker } from '../../core/index.ts'
 import type { BrokerOptions } from '../../core/index.ts'
 import { sleep } from '../../util/abort.ts'
@@ -115,14 +115,15 @@ export class InMemoryBroker extends Broker {
     return found
   }
 
-  override async send(messages: readonly TaskMessage[]): Promise<void> {
+  override async send(messages: readonly TaskMessage[], once?: SendOnce): Promise<void> {
     for (const { labels } of messages) {
       // Here is the only worker there can be: it serves every queue that is used.
       if (typeof labels['queue_name'] === 'string') this.#worker?.serve(labels['queue_name'])
     }
-    const worker = this.#options.awaitInplace ? this.#worker : undefined
+    // What is sent once may have been sent before, and then nothing ends here.
+    const worker = this.#options.awaitInplace && once === undefined ? this.#worker : undefined
     const finals = worker ? messages.map((message) => worker.final(message.taskId)) : []
-    await super.send(messages)
+    await super.send(messages, once)
     await Promise.all(finals)
   }
 }

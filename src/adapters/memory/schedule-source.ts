@@ -1,9 +1,12 @@
 import { checkSchedule } from '../../contract/index.ts'
-import type { Schedule, WritableScheduleSource } from '../../contract/index.ts'
+import type { Schedule, ScheduleLedger, WritableScheduleSource } from '../../contract/index.ts'
+import { MemoryScheduleLedger } from './schedule-ledger.ts'
 
 /** Keeps schedules in this object. Needs no `startup`; nothing survives the process. */
 export class InMemoryScheduleSource implements WritableScheduleSource {
+  readonly ledger: ScheduleLedger = new MemoryScheduleLedger(() => this.#announce())
   readonly #schedules = new Map<string, Schedule>()
+  readonly #listeners = new Set<() => void>()
 
   async startup(): Promise<void> {
     // Nothing to open.
@@ -20,9 +23,21 @@ export class InMemoryScheduleSource implements WritableScheduleSource {
   async addSchedule(schedule: Schedule): Promise<void> {
     checkSchedule(schedule)
     this.#schedules.set(schedule.scheduleId, { ...schedule })
+    this.#announce()
   }
 
   async deleteSchedule(scheduleId: string): Promise<void> {
-    this.#schedules.delete(scheduleId)
+    if (this.#schedules.delete(scheduleId)) this.#announce()
+  }
+
+  watch(listener: () => void): () => void {
+    // Its own function: the same one may watch twice.
+    const tell = (): void => listener()
+    this.#listeners.add(tell)
+    return () => void this.#listeners.delete(tell)
+  }
+
+  #announce(): void {
+    for (const listener of this.#listeners) listener()
   }
 }

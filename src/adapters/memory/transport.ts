@@ -20,6 +20,7 @@ import { MemoryDeadLetters } from './dead-letters.ts'
 import { Entry, EntryList } from './entry.ts'
 import { ReadyQueue } from './ready-queue.ts'
 import type { MemoryResultBackend } from './result-backend.ts'
+import { SentOnce } from './sent-once.ts'
 
 /** Default of {@link MemoryTransportOptions.maxMessages}. */
 export const DEFAULT_MAX_MESSAGES = 1_000_000
@@ -80,6 +81,7 @@ export class MemoryTransport implements Transport {
     redelivers: true,
     delays: true,
     priorities: true,
+    deduplicates: true,
     broadcasts: false,
     replacesAtomically: true,
     deadLetters: true,
@@ -95,6 +97,7 @@ export class MemoryTransport implements Transport {
   readonly #delayed = new Heap<Delayed>(comesBefore)
   readonly #running = new EntryList()
   readonly #waiters = new Set<Waiter>()
+  readonly #once = new SentOnce()
   #queueSweepAt = FIRST_QUEUE_SWEEP
   #sequence = 0
   /** Messages in queues, delayed ones included. */
@@ -140,7 +143,9 @@ export class MemoryTransport implements Transport {
       })
     }
     if (this.#waitingCount + messages.length > this.#maxMessages) throw this.#full(messages.length)
-    for (const message of messages) this.#accept(message)
+    for (const message of messages) {
+      if (message.once === undefined || this.#once.accept(message.queue, message.once)) this.#accept(message)
+    }
     if (messages.length > 0) this.#publishSoon()
   }
 

@@ -139,7 +139,7 @@ export class RedisConnection {
     // `end`: closed for good, by us or by the owner of the client.
     if (!isCredentialError(this.#lastError) && this.#client.status !== 'end') await sleep(timeoutMs, over)
     this.#waiting.delete(ready)
-    // A getter: it has changed meanwhile.
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- a getter: it has changed meanwhile
     if (this.#isReady) {
       this.#lastError = undefined
       return

@@ -24,6 +24,10 @@ export interface QueueKeys {
   readonly beat: string
   /** Taskiq's own lock around its reclaim. */
   readonly autoclaim: string
+  /** Beginning of the keys of messages that are sent once; the key of the message follows. */
+  readonly once: string
+  /** The same of a channel, which is another queue than the stream or list of its name. */
+  readonly publishedOnce: string
   /** Of a list: beginning of the hashes with what each session holds; the name of the session follows. */
   readonly held: string
   /** Of a list: what a worker that waited has taken out of the queue, and nobody has claimed yet. */
@@ -73,6 +77,8 @@ export function queueKeys(queue: string, group: string = DEFAULT_GROUP): QueueKe
     epoch: `${own}:epoch`,
     beat: `${own}:beat`,
     autoclaim: `autoclaim:${group}:${queue}`,
+    once: `${base}:once:`,
+    publishedOnce: `${base}:published-once:`,
     held: `${own}:held:`,
     incoming: `${own}:incoming`,
     attempts: `${base}:attempts`,
@@ -81,4 +87,51 @@ export function queueKeys(queue: string, group: string = DEFAULT_GROUP): QueueKe
   if (cache.size >= MAX_CACHED) cache.clear()
   cache.set(id, keys)
   return keys
+}
+
+/** Names of what schedulers share, beside the schedules of one source. All keys lie in one slot. */
+export interface ScheduleKeys {
+  /** Channel: there is a change to look at. */
+  readonly channel: string
+  /** Counter: leads that were given up, and schedules that were paused or resumed. */
+  readonly changes: string
+  /** Beginning of the leads; the name of the group follows. */
+  readonly lead: string
+  /** Beginning of the hashes of what was fired, as JSON by the id of the schedule; the name of the group follows. */
+  readonly states: string
+  /** Beginning of the sets of paused ids; the name of the group follows. */
+  readonly paused: string
+}
+
+/** Which source, in which database: those of both kinds may have the same prefix. */
+export interface SchedulePlace {
+  readonly kind: 'keys' | 'list'
+  readonly prefix: string
+  readonly db: number
+}
+
+export function scheduleKeys({ kind, prefix, db }: SchedulePlace): ScheduleKeys {
+  const own = `${scheduleBase(prefix)}:${kind}`
+  return {
+    // Databases share their channels.
+    channel: `${own}:${db}`,
+    changes: `${own}:changes`,
+    lead: `${own}:lead:`,
+    states: `${own}:states:`,
+    paused: `${own}:paused:`,
+  }
+}
+
+/** Whether all keys with such a prefix lie in one slot. */
+export function hasHashTag(prefix: string): boolean {
+  const [, tag = ''] = /\{([^}]*)\}/.exec(prefix) ?? []
+  return tag !== ''
+}
+
+function scheduleBase(prefix: string): string {
+  // It would be an empty tag, which is none.
+  if (prefix === '' || prefix.startsWith('}')) return `kiq:{schedules}:${prefix}`
+  const base = hasHashTag(prefix) ? `kiq:schedules::${prefix}` : `kiq:schedules:{${prefix}}`
+  // What begins so is a schedule for Taskiq, and it reads none when it cannot read one.
+  return base.startsWith(`${prefix}:`) ? `of:${base}` : base
 }

@@ -25,6 +25,7 @@ export function listLayout(settings: LeaseSettings): Layout {
       redelivers: true,
       delays: true,
       priorities: false,
+      deduplicates: true,
       broadcasts: false,
       replacesAtomically: true,
       deadLetters: true,

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
-
-import type { Logger, Schedule, WritableScheduleSource } from '../../contract/index.ts'
+import type { Logger, Schedule, ScheduleLedger, WritableScheduleSource } from '../../contract/index.ts'
 import type { RedisArgument } from './client.ts'
 import type { RedisConnection } from './connection.ts'
-import { script } from './script.ts'
+import { hasHashTag } from './keys.ts'
 import { escapeGlob, ScheduleStore } from './schedule-store.ts'
-import type { RedisScheduleOptions } from './schedule-store.ts'
+import type { RedisScheduleInternals, RedisScheduleOptions } from './schedule-store.ts'
+import { sha1 } from './schedule-watch.ts'
+import { REPLACE_SCHEDULE } from './scripts/schedules.ts'
 
 export interface ListRedisScheduleOptions extends RedisScheduleOptions {
   /**
@@ -18,36 +18,8 @@ export interface ListRedisScheduleOptions extends RedisScheduleOptions {
 
 const MINUTE_MS = 60_000
 
-/**
- * Puts a record in the place of another, and its id into one list alone; or deletes both.
- *
- * KEYS: the record, then every list that may hold its id, the last being the one that shall.
- * ARGV: the id; the digest of the record that the caller knows; the new record, or nothing to delete it.
- * Returns the record that is there when the caller knows another one: then its list is not among the keys.
- */
-const REPLACE = script(`
-local known = redis.call('GET', KEYS[1])
-if known and redis.sha1hex(known) ~= ARGV[2] then
-  return known
-end
--- Nothing is rolled back: what is no list must fail before the first write.
-for i = 2, #KEYS do
-  redis.call('LLEN', KEYS[i])
-end
--- First, since a Redis that is out of memory refuses it, and only before other writes.
-if ARGV[3] then
-  redis.call('SET', KEYS[1], ARGV[3])
-else
-  redis.call('DEL', KEYS[1])
-end
-for i = 2, #KEYS do
-  redis.call('LREM', KEYS[i], 0, ARGV[1])
-end
-if ARGV[3] then
-  redis.call('RPUSH', KEYS[#KEYS], ARGV[1])
-end
-return false
-`)
+/** At most a fifth of the time is spent on looking for changes; most of it on the way to Redis and back. */
+const PAUSE_FACTOR = 4
 
 /** What an id shall stand for. */
 interface Placement {
@@ -68,15 +40,25 @@ interface Placement {
  * a hash tag, as `'{schedule}'` does; otherwise the record is written first, and the lists follow.
  */
 export class ListRedisScheduleSource implements WritableScheduleSource {
+  readonly name: string
   /** Begins every key. */
   readonly prefix: string
+  readonly ledger: ScheduleLedger
   readonly #store: ScheduleStore
   readonly #skipsPast: boolean
+  /** Keys of the lists of minutes, not over yet, in which something listed here is due. */
+  readonly #expected = new Set<string>()
+  #expectedSince = ''
 
-  /** @throws {ConfigError} `KIQ_CONFIG_INVALID` for options that make no sense. */
-  constructor(options: ListRedisScheduleOptions) {
-    this.#store = new ScheduleStore(options)
+  /**
+   * @param internals - For tests.
+   * @throws {ConfigError} `KIQ_CONFIG_INVALID` for options that make no sense.
+   */
+  constructor(options: ListRedisScheduleOptions, internals: RedisScheduleInternals = {}) {
+    this.#store = new ScheduleStore(options, 'list', internals)
     this.prefix = this.#store.prefix
+    this.name = `redis-list:${this.prefix}`
+    this.ledger = this.#store.ledger
     this.#skipsPast = options.skipPastSchedules ?? false
   }
 
@@ -99,10 +81,13 @@ export class ListRedisScheduleSource implements WritableScheduleSource {
    */
   async getSchedules(): Promise<readonly Schedule[]> {
     const schedules = await this.#store.list(this.#key('data:'))
+    for (const schedule of schedules) {
+      if (isForTime(schedule)) this.#expected.add(this.#listOf(schedule))
+    }
     if (!this.#skipsPast) return schedules
     const now = Date.now()
     const minuteBegan = now - (now % MINUTE_MS)
-    return schedules.filter(({ cron, time }) => cron !== undefined || time === undefined || time >= minuteBegan)
+    return schedules.filter((schedule) => !isForTime(schedule) || schedule.time >= minuteBegan)
   }
 
   async addSchedule(schedule: Schedule): Promise<void> {
@@ -113,6 +98,40 @@ export class ListRedisScheduleSource implements WritableScheduleSource {
   /** Takes the id out of every list that may hold it, whatever the kind of the schedule. */
   async deleteSchedule(scheduleId: string): Promise<void> {
     await this.#replace(scheduleId, undefined)
+  }
+
+  /**
+   * Changes of Kiq's processes are told at once. Those of Python are looked for every second in what is due by a cron
+   * expression, by an interval, or at a time in this or the next minute. One for a later minute, which Python has added or
+   * deleted, is told when the minute before has come.
+   *
+   * @throws {ConfigError} `KIQ_BROKER_NOT_STARTED`
+   */
+  watch(listener: () => void): () => void {
+    return this.#store.watch(listener, { look: (connection) => this.#look(connection), pauseFactor: PAUSE_FACTOR })
+  }
+
+  async #look(connection: RedisConnection): Promise<string> {
+    const now = Date.now()
+    const thisMinute = this.#timeKey(now)
+    const keys = [this.#key('cron'), this.#key('interval'), thisMinute, this.#timeKey(now + MINUTE_MS)]
+    const lists = (await Promise.all(keys.map((key) => connection.call('LRANGE', key, 0, -1)))) as readonly string[][]
+    this.#forgetBefore(thisMinute)
+    // An empty minute makes no difference when it comes or goes, unless what was listed for it is there no more.
+    const known = keys.flatMap((key, i) => (lists[i]?.length || this.#expected.has(key) ? [[key, lists[i]]] : []))
+    // Its records, too: Python replaces a schedule by deleting it and adding it again.
+    const ids = new Set(lists.flat())
+    const records = await this.#store.digest(
+      connection,
+      [...ids].map((id) => this.#key(`data:${id}`)),
+    )
+    return sha1(Buffer.from(JSON.stringify([known, records])))
+  }
+
+  #forgetBefore(thisMinute: string): void {
+    if (this.#expectedSince === thisMinute) return
+    this.#expectedSince = thisMinute
+    for (const key of this.#expected) if (key < thisMinute) this.#expected.delete(key)
   }
 
   async #replace(id: string, next: Placement | undefined): Promise<void> {
@@ -129,7 +148,8 @@ export class ListRedisScheduleSource implements WritableScheduleSource {
         ...(await this.#listsOf(connection, id, known)),
         ...(next ? [next.list] : []),
       ]
-      const reply = await connection.run(REPLACE, keys, [id, known ? sha1(known) : '', ...record])
+      const { channel } = this.#store
+      const reply = await connection.run(REPLACE_SCHEDULE, keys, [id, known ? sha1(known) : '', channel, ...record])
       if (!Buffer.isBuffer(reply)) return
       // There was one, or somebody has just changed it.
       known = reply
@@ -144,6 +164,8 @@ export class ListRedisScheduleSource implements WritableScheduleSource {
     const lists = await this.#listsOf(connection, id, Buffer.isBuffer(before) ? before : undefined)
     for (const list of new Set(next ? [...lists, next.list] : lists)) await connection.call('LREM', list, 0, id)
     if (next) await connection.call('RPUSH', next.list, id)
+    // It is changed all the same, and will be found.
+    await connection.call('PUBLISH', this.#store.channel, '').catch(() => undefined)
   }
 
   /** Keys of the lists that may hold the id of this record. */
@@ -181,12 +203,7 @@ function minuteOf(time: number): string {
   return new Date(time).toISOString().slice(0, -8)
 }
 
-/** All keys with such a prefix are in one slot. */
-function hasHashTag(prefix: string): boolean {
-  const [, tag = ''] = /\{([^}]*)\}/.exec(prefix) ?? []
-  return tag !== ''
-}
-
-function sha1(body: Buffer): string {
-  return createHash('sha1').update(body).digest('hex')
+/** Whether it is in the list of a minute. */
+function isForTime(schedule: Schedule): schedule is Schedule & { readonly time: number } {
+  return schedule.cron === undefined && schedule.time !== undefined
 }

@@ -7,8 +7,9 @@ import { LIST_QUEUES_KEY } from './keys.ts'
 import type { QueueKeys } from './keys.ts'
 import type { Sender } from './layout.ts'
 import type { Promoter } from './promoter.ts'
-import { SEND_TO_LIST } from './scripts/list-messages.ts'
+import { SEND_ONCE_TO_LIST, SEND_TO_LIST } from './scripts/list-messages.ts'
 import { sendByQueue } from './send-by-queue.ts'
+import { hasOnce, onceArguments, onceKeys } from './send-once.ts'
 
 export interface ListSenderParts {
   readonly connection: RedisConnection
@@ -41,8 +42,29 @@ export class ListSender implements Sender {
   }
 
   async #sendTo(queue: string, messages: readonly WireMessage[]): Promise<void> {
-    const { connection, keysOf, promoter } = this.#parts
     if (!this.#declared.has(queue)) await this.declare(queue)
+    if (hasOnce(messages)) await this.#sendOnce(queue, messages)
+    else await this.#sendAll(queue, messages)
+  }
+
+  async #sendOnce(queue: string, messages: readonly WireMessage[]): Promise<void> {
+    const { connection, keysOf } = this.#parts
+    const { delayed, sequence, attempts, ids, once } = keysOf(queue)
+    await connection.run(
+      SEND_ONCE_TO_LIST,
+      [queue, delayed, sequence, attempts, ids, ...onceKeys(once, messages)],
+      messages.flatMap((message) => [...listArguments(message), ...onceArguments(message)]),
+    )
+    this.#note(queue, messages)
+  }
+
+  /** Nobody else may be there to move them. */
+  #note(queue: string, messages: readonly WireMessage[]): void {
+    for (const { deliverAt } of messages) if (deliverAt !== undefined) this.#parts.promoter.note(queue, deliverAt)
+  }
+
+  async #sendAll(queue: string, messages: readonly WireMessage[]): Promise<void> {
+    const { connection, keysOf } = this.#parts
     if (messages.every(({ deliverAt, body, taskId }) => deliverAt === undefined && bodyTells(body, taskId))) {
       await connection.call('LPUSH', queue, ...messages.map(({ body }) => argumentOf(body)))
       return
@@ -53,7 +75,7 @@ export class ListSender implements Sender {
       [queue, delayed, sequence, attempts, ids],
       messages.flatMap((message) => listArguments(message)),
     )
-    for (const { deliverAt } of messages) if (deliverAt !== undefined) promoter.note(queue, deliverAt)
+    this.#note(queue, messages)
   }
 }
 

@@ -17,6 +17,7 @@ import { argumentOf } from './client.ts'
 import type { RedisConnection } from './connection.ts'
 import { RedisDelivery } from './delivery.ts'
 import { isCredentialError, redisFailure } from './failure.ts'
+import { queueKeys } from './keys.ts'
 import { PlacedList } from '../../util/placed-list.ts'
 import { notStarted } from './leased-transport.ts'
 import type { RedisOptions } from './options.ts'
@@ -24,8 +25,9 @@ import { PubSubBuffer } from './pubsub-buffer.ts'
 import type { Waiting } from './pubsub-buffer.ts'
 import type { RedisAddress } from './registry.ts'
 import { addressOf } from './registry.ts'
-import { PUBLISH_ALL } from './scripts/publish.ts'
+import { PUBLISH_ALL, PUBLISH_ONCE } from './scripts/publish.ts'
 import { sendByQueue } from './send-by-queue.ts'
+import { hasOnce, onceArguments, onceKeys } from './send-once.ts'
 
 export const DEFAULT_BUFFER_SIZE = 10_000
 
@@ -72,6 +74,7 @@ export class RedisPubSubTransport implements Transport {
     redelivers: false,
     delays: false,
     priorities: false,
+    deduplicates: true,
     broadcasts: true,
     replacesAtomically: false,
     deadLetters: false,
@@ -291,6 +294,11 @@ export class RedisPubSubTransport implements Transport {
 }
 
 async function publish(connection: RedisConnection, queue: string, messages: readonly WireMessage[]): Promise<void> {
+  if (hasOnce(messages)) {
+    const args = messages.flatMap((message) => [argumentOf(message.body), ...onceArguments(message)])
+    await connection.run(PUBLISH_ONCE, [queue, ...onceKeys(queueKeys(queue).publishedOnce, messages)], args)
+    return
+  }
   const bodies = messages.map(({ body }) => argumentOf(body))
   const [only] = bodies
   if (bodies.length === 1 && only !== undefined && !connection.isCluster) await connection.call('PUBLISH', queue, only)

@@ -1,6 +1,11 @@
-import type { Logger, Schedule, WritableScheduleSource } from '../../contract/index.ts'
-import { ScheduleStore } from './schedule-store.ts'
-import type { RedisScheduleOptions } from './schedule-store.ts'
+import type { Logger, Schedule, ScheduleLedger, WritableScheduleSource } from '../../contract/index.ts'
+import type { RedisConnection } from './connection.ts'
+import { escapeGlob, ScheduleStore } from './schedule-store.ts'
+import type { RedisScheduleInternals, RedisScheduleOptions } from './schedule-store.ts'
+import { DELETE_SCHEDULE, PUT_SCHEDULE } from './scripts/schedules.ts'
+
+/** At most 5 % of the time are spent on looking for changes: each look walks through all keys of the Redis. */
+const PAUSE_FACTOR = 20
 
 /**
  * Schedules in Redis, one key for each: the layout of Taskiq's `RedisScheduleSource`, and of its variants for clusters
@@ -11,14 +16,21 @@ import type { RedisScheduleOptions } from './schedule-store.ts'
  * `serializer`. The same happens when it meets an interval that is not a whole number of seconds.
  */
 export class RedisScheduleSource implements WritableScheduleSource {
+  readonly name: string
   /** Begins every key. */
   readonly prefix: string
+  readonly ledger: ScheduleLedger
   readonly #store: ScheduleStore
 
-  /** @throws {ConfigError} `KIQ_CONFIG_INVALID` for options that make no sense. */
-  constructor(options: RedisScheduleOptions) {
-    this.#store = new ScheduleStore(options)
+  /**
+   * @param internals - For tests.
+   * @throws {ConfigError} `KIQ_CONFIG_INVALID` for options that make no sense.
+   */
+  constructor(options: RedisScheduleOptions, internals: RedisScheduleInternals = {}) {
+    this.#store = new ScheduleStore(options, 'keys', internals)
     this.prefix = this.#store.prefix
+    this.name = `redis:${this.prefix}`
+    this.ledger = this.#store.ledger
   }
 
   /**
@@ -41,12 +53,28 @@ export class RedisScheduleSource implements WritableScheduleSource {
   async addSchedule(schedule: Schedule): Promise<void> {
     const body = this.#store.codec.encode(schedule)
     const connection = await this.#store.connection()
-    await connection.call('SET', this.#key(schedule.scheduleId), body)
+    await connection.run(PUT_SCHEDULE, [this.#key(schedule.scheduleId)], [body, this.#store.channel])
   }
 
   async deleteSchedule(scheduleId: string): Promise<void> {
     const connection = await this.#store.connection()
-    await connection.call('DEL', this.#key(scheduleId))
+    await connection.run(DELETE_SCHEDULE, [this.#key(scheduleId)], [this.#store.channel])
+  }
+
+  /**
+   * Changes of Kiq's processes are told at once; those of Python are found by looking at every key of the Redis, each
+   * second, but for at most 5 % of the time.
+   *
+   * @throws {ConfigError} `KIQ_BROKER_NOT_STARTED`
+   */
+  watch(listener: () => void): () => void {
+    return this.#store.watch(listener, { look: (connection) => this.#look(connection), pauseFactor: PAUSE_FACTOR })
+  }
+
+  async #look(connection: RedisConnection): Promise<string> {
+    const keys = await connection.scan(`${escapeGlob(this.#key(''))}*`)
+    // Redis gives them in the order of its table, which grows and shrinks.
+    return await this.#store.digest(connection, [...keys].sort())
   }
 
   #key(scheduleId: string): string {

@@ -1,13 +1,18 @@
 import { inspect } from 'node:util'
 
 import { ConfigError, silentLogger } from '../../contract/index.ts'
-import type { Logger, Schedule } from '../../contract/index.ts'
+import type { Logger, Schedule, ScheduleLedger } from '../../contract/index.ts'
 import type { RedisConnection } from './connection.ts'
+import { hasHashTag, scheduleKeys } from './keys.ts'
+import type { ScheduleKeys, SchedulePlace } from './keys.ts'
 import type { RedisOptions } from './options.ts'
 import { addressOf } from './registry.ts'
 import type { RedisAddress } from './registry.ts'
 import { ScheduleCodec } from './schedule-codec.ts'
 import type { ScheduleFormat } from './schedule-codec.ts'
+import { RedisScheduleLedger } from './schedule-ledger.ts'
+import { DEFAULT_LOOK_MS, digestOf, ScheduleWatch } from './schedule-watch.ts'
+import type { ScheduleWatchParts } from './schedule-watch.ts'
 
 /** Options of both schedule sources. */
 export interface RedisScheduleOptions extends RedisOptions {
@@ -34,25 +39,48 @@ export interface RedisScheduleOptions extends RedisOptions {
   readonly bufferSize?: number | undefined
 }
 
+/** What tests change. */
+export interface RedisScheduleInternals {
+  /** @defaultValue 1,000 */
+  readonly lookMs?: number | undefined
+}
+
 const DEFAULT_PREFIX = 'schedule'
 const DEFAULT_BUFFER_SIZE = 50
 const MAX_NAMED_KEYS = 5
 
-/** What both sources have: a connection while they are started, and records, each under a prefix and its id. */
+/**
+ * What both sources have: a connection while they are started; records, each under a prefix and its id; and what
+ * schedulers share.
+ */
 export class ScheduleStore {
   readonly prefix: string
   readonly codec: ScheduleCodec
+  /** Channel of changes. */
+  readonly channel: string
+  readonly ledger: ScheduleLedger
+  readonly #keys: ScheduleKeys
+  readonly #lookMs: number
+  readonly #watches = new Set<ScheduleWatch>()
   readonly #address: RedisAddress
   readonly #bufferSize: number
   #logger: Logger = silentLogger
   #starting: Promise<RedisConnection> | undefined
 
   /** @throws {ConfigError} `KIQ_CONFIG_INVALID` for options that make no sense. */
-  constructor(options: RedisScheduleOptions) {
+  constructor(options: RedisScheduleOptions, kind: SchedulePlace['kind'], internals: RedisScheduleInternals) {
+    this.#lookMs = internals.lookMs ?? DEFAULT_LOOK_MS
     this.#address = addressOf(options)
     this.codec = new ScheduleCodec(options.serializer)
     this.prefix = prefixOption(options.prefix)
     this.#bufferSize = bufferSizeOption(options.bufferSize)
+    this.#keys = scheduleKeys({ kind, prefix: this.prefix, db: this.#address.db })
+    this.channel = this.#keys.channel
+    this.ledger = new RedisScheduleLedger({
+      connection: () => this.connection(),
+      keys: this.#keys,
+      logger: () => this.#logger,
+    })
   }
 
   async startup({ logger = silentLogger }: { readonly logger?: Logger | undefined } = {}): Promise<void> {
@@ -61,6 +89,8 @@ export class ScheduleStore {
   }
 
   async shutdown(): Promise<void> {
+    for (const watch of this.#watches) watch.end()
+    this.#watches.clear()
     const starting = this.#starting
     this.#starting = undefined
     // What failed to start holds nothing.
@@ -70,11 +100,39 @@ export class ScheduleStore {
 
   /** @throws {ConfigError} `KIQ_BROKER_NOT_STARTED` */
   async connection(): Promise<RedisConnection> {
-    if (this.#starting) return await this.#starting
-    throw new ConfigError(
-      'KIQ_BROKER_NOT_STARTED',
-      `The schedule source on ${this.#address.shown} is not started. Call \`startup()\` first.`,
-    )
+    return await this.#begun()
+  }
+
+  /**
+   * Ends with the source.
+   *
+   * @throws {ConfigError} `KIQ_BROKER_NOT_STARTED`
+   */
+  watch(listener: () => void, parts: Pick<ScheduleWatchParts, 'look' | 'pauseFactor'>): () => void {
+    const watch = new ScheduleWatch({
+      connection: this.#begun(),
+      channel: this.channel,
+      look: async (connection) => {
+        // The ledger's changes, too: they may be published while nobody can hear it.
+        const seen = await Promise.all([connection.call('GET', this.#keys.changes), parts.look(connection)])
+        return seen.join(' ')
+      },
+      lookMs: this.#lookMs,
+      pauseFactor: parts.pauseFactor,
+      listener,
+      logger: this.#logger,
+    })
+    this.#watches.add(watch)
+    return () => {
+      watch.end()
+      this.#watches.delete(watch)
+    }
+  }
+
+  /** A digest of the records under these keys. */
+  async digest(connection: RedisConnection, keys: readonly string[]): Promise<string> {
+    const isApart = connection.isCluster && !hasHashTag(this.prefix)
+    return await digestOf(connection, keys, isApart ? (batch) => fetchBodies(connection, batch) : undefined)
   }
 
   /** Every schedule that is kept under this prefix followed by its id. */
@@ -95,6 +153,14 @@ export class ScheduleStore {
     }
     this.#tellOthers(keyPrefix, others)
     return schedules
+  }
+
+  #begun(): Promise<RedisConnection> {
+    if (this.#starting) return this.#starting
+    throw new ConfigError(
+      'KIQ_BROKER_NOT_STARTED',
+      `The schedule source on ${this.#address.shown} is not started. Call \`startup()\` first.`,
+    )
   }
 
   #read(body: Buffer, id: string): Schedule | 'broken' | 'other' {

@@ -23,6 +23,7 @@ export function streamLayout(settings: StreamSettings): Layout {
       redelivers: true,
       delays: true,
       priorities: true,
+      deduplicates: true,
       broadcasts: false,
       replacesAtomically: true,
       deadLetters: true,

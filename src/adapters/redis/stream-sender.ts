@@ -6,8 +6,9 @@ import { bodyTells } from './delivery.ts'
 import type { QueueKeys } from './keys.ts'
 import { QUEUES_KEY } from './keys.ts'
 import type { Promoter } from './promoter.ts'
-import { ADD_ENTRIES, SEND_TIMED } from './scripts/send.ts'
+import { ADD_ENTRIES, SEND_ONCE, SEND_TIMED } from './scripts/send.ts'
 import { sendByQueue } from './send-by-queue.ts'
+import { hasOnce, onceArguments, onceKeys } from './send-once.ts'
 import type { StreamSettings } from './stream-options.ts'
 import { textOf } from './failure.ts'
 
@@ -48,15 +49,38 @@ export class StreamSender {
   }
 
   async #sendTo(queue: string, messages: readonly WireMessage[]): Promise<void> {
-    const { connection, settings, keysOf, promoter } = this.#parts
     if (!this.#declared.has(queue)) await this.declare(queue)
+    if (hasOnce(messages)) await this.#sendOnce(queue, messages)
+    else await this.#sendAll(queue, messages)
+  }
+
+  async #sendOnce(queue: string, messages: readonly WireMessage[]): Promise<void> {
+    const { connection, settings, keysOf } = this.#parts
+    const { leases, wake, delayed, priority, sequence, once } = keysOf(queue)
+    const args = messages.flatMap((message) => [...timedArguments(message), ...onceArguments(message)])
+    await connection.run(
+      SEND_ONCE,
+      [queue, leases, wake, delayed, priority, sequence, ...onceKeys(once, messages)],
+      [settings.group, settings.maxLength, ...args],
+    )
+    this.#note(queue, messages)
+  }
+
+  /** Delayed and prioritized messages may have nobody else to move them. */
+  #note(queue: string, messages: readonly WireMessage[]): void {
+    const { promoter } = this.#parts
+    for (const { deliverAt } of messages) if (deliverAt !== undefined) promoter.note(queue, deliverAt)
+    if (messages.some(({ priority }) => priority)) promoter.watch(queue)
+  }
+
+  async #sendAll(queue: string, messages: readonly WireMessage[]): Promise<void> {
+    const { connection, settings, keysOf } = this.#parts
     const isPlain = messages.every(({ deliverAt, priority }) => deliverAt === undefined && !priority)
     if (!isPlain) {
       const { leases, wake, delayed, priority, sequence } = keysOf(queue)
       const args = [settings.group, ...messages.flatMap(timedArguments)]
       await connection.run(SEND_TIMED, [queue, leases, wake, delayed, priority, sequence], args)
-      for (const { deliverAt } of messages) if (deliverAt !== undefined) promoter.note(queue, deliverAt)
-      if (messages.some(({ priority: rank }) => rank)) promoter.watch(queue)
+      this.#note(queue, messages)
       return
     }
     const [only] = messages

@@ -1,4 +1,4 @@
-import type { Body, WireMessage } from '../../contract/index.ts'
+import type { Body, SendOnce, WireMessage } from '../../contract/index.ts'
 import type { SqliteStatement } from './client.ts'
 import type { Database } from './database.ts'
 import { SqliteDelivery } from './delivery.ts'
@@ -13,6 +13,7 @@ const FENCE = 'id = ? AND owner = ? AND attempt = ?'
 export class MessageStore {
   readonly #insert: SqliteStatement
   readonly #insertDelayed: SqliteStatement
+  readonly #sendOnce: SqliteStatement
   readonly #hasReady: SqliteStatement
   readonly #nextReadyAt: SqliteStatement
   readonly #promote: SqliteStatement
@@ -31,6 +32,12 @@ export class MessageStore {
     this.#insertDelayed = prepare(
       `INSERT INTO messages (queue, priority, state, attempt, task_id, task_name, body, ready_at)
       VALUES (?, ?, 2, 0, ?, ?, ?, ?)`,
+    )
+    this.#sendOnce = prepare(
+      `INSERT INTO sent_once (key, at, expires_at) VALUES (?, ?, ?)
+      ON CONFLICT (key) DO UPDATE SET at = excluded.at, expires_at = excluded.expires_at
+      WHERE sent_once.at < excluded.at OR sent_once.expires_at <= ?
+      RETURNING 1`,
     )
     this.#hasReady = prepare('SELECT 1 FROM messages WHERE state = 0 AND queue = ? LIMIT 1')
     this.#nextReadyAt = prepare('SELECT min(ready_at) AS at FROM messages WHERE state = 2')
@@ -57,9 +64,20 @@ export class MessageStore {
     this.#free = prepare('UPDATE messages SET state = 0, owner = NULL WHERE state = 1 AND owner = ?')
   }
 
+  /** As `insert`, unless it is to be sent once and was sent. */
+  send(message: WireMessage): void {
+    if (message.once === undefined || this.#isNew(message.queue, message.once)) this.insert(message)
+  }
+
   insert({ queue, priority = 0, taskId, taskName, body, deliverAt }: WireMessage): void {
     if (deliverAt === undefined) this.#insert.run(queue, priority, taskId, taskName, storable(body))
     else this.#insertDelayed.run(queue, priority, taskId, taskName, storable(body), deliverAt)
+  }
+
+  /** Whether to send a message that is sent once; if so, its key is remembered. */
+  #isNew(queue: string, { key, at, ttlMs }: SendOnce): boolean {
+    const now = Date.now()
+    return this.#sendOnce.get(JSON.stringify([queue, key]), Math.ceil(at), Math.ceil(now + ttlMs), now) !== undefined
   }
 
   hasReady(queue: string): boolean {

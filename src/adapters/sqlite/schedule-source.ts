@@ -5,13 +5,16 @@ import {
   scheduleToRecord,
   silentLogger,
 } from '../../contract/index.ts'
-import type { Logger, Schedule, WritableScheduleSource } from '../../contract/index.ts'
+import type { Logger, Schedule, ScheduleLedger, WritableScheduleSource } from '../../contract/index.ts'
 import type { Database } from './database.ts'
 import { DEFAULT_BUSY_TIMEOUT_MS, synchronousOption } from './options.ts'
 import type { SqliteOptions } from './options.ts'
 import { resolvePath } from './open.ts'
+import { noteScheduleChange, SqliteScheduleLedger } from './schedule-ledger.ts'
 import { acquireDatabase } from './registry.ts'
 import type { DatabaseLease } from './registry.ts'
+
+const WATCH_MS = 250
 
 interface Started {
   readonly lease: DatabaseLease
@@ -26,6 +29,8 @@ interface Started {
 export class SqliteScheduleSource implements WritableScheduleSource {
   /** The file: absolute, symbolic links followed. */
   readonly path: string
+  readonly name: string
+  readonly ledger: ScheduleLedger = new SqliteScheduleLedger(() => this.#begun().database)
   readonly #synchronous: 'normal' | 'full'
   readonly #busyTimeoutMs: number
   readonly #connection: 'process' | 'own'
@@ -37,6 +42,7 @@ export class SqliteScheduleSource implements WritableScheduleSource {
    */
   constructor(options: SqliteOptions, internal: { readonly connection?: 'own' } = {}) {
     this.path = resolvePath(options.path)
+    this.name = `sqlite:${this.path}`
     this.#synchronous = synchronousOption(options.synchronous)
     this.#busyTimeoutMs = durationOption('busyTimeout', options.busyTimeout, {
       fallbackMs: DEFAULT_BUSY_TIMEOUT_MS,
@@ -82,13 +88,58 @@ export class SqliteScheduleSource implements WritableScheduleSource {
     const record = JSON.stringify(scheduleToRecord(schedule))
     const { database } = this.#begun()
     const replace = database.prepare('INSERT OR REPLACE INTO schedules (schedule_id, record) VALUES (?, ?)')
-    await database.write(() => replace.run(schedule.scheduleId, record))
+    await database.write(() => {
+      replace.run(schedule.scheduleId, record)
+      noteScheduleChange(database)
+    })
   }
 
   async deleteSchedule(scheduleId: string): Promise<void> {
     const { database } = this.#begun()
     const remove = database.prepare('DELETE FROM schedules WHERE schedule_id = ?')
-    await database.write(() => remove.run(scheduleId))
+    await database.write(() => {
+      remove.run(scheduleId)
+      noteScheduleChange(database)
+    })
+  }
+
+  /** Looks four times a second; that costs microseconds. Does not keep the process alive. */
+  watch(listener: () => void): () => void {
+    const { logger } = this.#begun()
+    let known: number | 'unknown' | undefined
+    let isOver = false
+    const look = async (): Promise<void> => {
+      const seen = await this.#countChanges()
+      const isNews = known !== undefined && seen !== 'unknown' && seen !== known
+      // Until a first look that failed has been made up for, there may have been changes.
+      if (known === undefined || seen !== 'unknown') known = seen
+      if (!isNews || isOver) return
+      try {
+        listener()
+      } catch (err) {
+        logger.error({ err }, 'A listener for changed schedules threw.')
+      }
+    }
+    void look()
+    const timer = setInterval(() => void look(), WATCH_MS)
+    timer.unref()
+    return () => {
+      isOver = true
+      clearInterval(timer)
+    }
+  }
+
+  async #countChanges(): Promise<number | 'unknown'> {
+    const started = this.#started
+    if (started === undefined) return 'unknown'
+    const { database, logger } = started
+    try {
+      const select = database.prepare('SELECT number FROM schedule_changes')
+      return ((await database.read(() => select.get())) as { readonly number: number }).number
+    } catch (err) {
+      if (this.#started === started) logger.debug({ err }, 'Could not look for changed schedules; trying again.')
+      return 'unknown'
+    }
   }
 
   #begun(): Started {

@@ -9,6 +9,8 @@ export const APPLICATION_ID = 0x4b69710a
  * `task_id`: with random ids it would cost more than everything else together (measured: +70 % of insert, claim and
  * delete), only for `cancel`, which scans instead.
  *
+ * `schedule_changes` is one row, which counts what schedulers should look at: schedules, pauses, leads that were given up.
+ *
  * Ids count up for ever (AUTOINCREMENT): an id that came back would let a late finisher settle somebody else's delivery.
  */
 export const MIGRATIONS: readonly string[] = [
@@ -78,7 +80,36 @@ export const MIGRATIONS: readonly string[] = [
     record TEXT NOT NULL
   );
   `,
+  `
+  CREATE TABLE sent_once (
+    key TEXT NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+  );
+  CREATE INDEX sent_once_expiry ON sent_once (expires_at);
+
+  CREATE TABLE schedule_leads (
+    name TEXT NOT NULL PRIMARY KEY,
+    holder TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+  );
+
+  CREATE TABLE schedule_states (
+    name TEXT NOT NULL,
+    schedule_id TEXT NOT NULL,
+    fired_at INTEGER,
+    task_id TEXT,
+    seen_at INTEGER,
+    is_paused INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (name, schedule_id)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE schedule_changes (
+    number INTEGER NOT NULL
+  );
+  INSERT INTO schedule_changes VALUES (0);
+  `,
 ]
 
 /** Tables whose rows go when their `expires_at` is over. */
-export const EXPIRING_TABLES = ['results', 'progress', 'dead_letters', 'cancellations'] as const
+export const EXPIRING_TABLES = ['results', 'progress', 'dead_letters', 'cancellations', 'sent_once'] as const

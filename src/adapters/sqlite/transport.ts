@@ -87,6 +87,7 @@ export class SqliteTransport implements Transport {
     redelivers: true,
     delays: true,
     priorities: true,
+    deduplicates: true,
     broadcasts: false,
     replacesAtomically: true,
     deadLetters: true,
@@ -170,7 +171,7 @@ export class SqliteTransport implements Transport {
     const { database, messages: store } = this.#begun()
     if (messages.length === 0) return
     await database.write(() => {
-      for (const message of messages) store.insert(message)
+      for (const message of messages) store.send(message)
     }, options)
   }
 

@@ -4,17 +4,21 @@ import type { Logger } from '../../contract/index.ts'
 import { Broker, Worker } from '../../core/index.ts'
 import type { Watchdog, WorkerEnd } from '../../core/index.ts'
 import { sleep } from '../../util/abort.ts'
-import { loadBroker } from '../broker-module.ts'
+import { backoffMs } from '../../util/backoff.ts'
+import type { Scheduler } from '../../scheduler/index.ts'
+import { loadBroker, loadExports } from '../broker-module.ts'
 import { reportError } from '../error-report.ts'
 import type { ExitCode } from '../exit-codes.ts'
 import { EXIT, exitCodeOf } from '../exit-codes.ts'
 import { OWN_ROOT } from '../own-root.ts'
+import { schedulerOf } from '../scheduler-module.ts'
 import { killAfterMs } from './deadlines.ts'
 import { useLogger } from './broker-logger.ts'
 import type { ChildSettings, FromChild, Heartbeat, Receiving, Running, WorkerFacts } from './messages.ts'
 import { observeReceiving } from './receiving.ts'
 
 const HEARTBEAT_MS = 1_000
+const SCHEDULER_BACKOFF = { baseMs: 500, maxMs: 10_000 }
 
 export interface SessionParts {
   readonly settings: ChildSettings
@@ -50,10 +54,12 @@ export class ChildSession {
     if (worker === undefined) return
     const { broker } = worker
     const stopHeartbeat = this.#startHeartbeat(worker)
+    const stopScheduler = this.#startScheduler(worker.scheduler)
     await send({ type: 'ready', facts: factsOf(worker) })
     const end: WorkerEnd = await worker.worker.run()
     this.#parts.watchdog.arm(killAfterMs(settings.deadlines, 'abort'))
     stopHeartbeat()
+    await stopScheduler()
     await send({ type: 'ended', end, processed: worker.worker.processed })
     await this.#close(broker)
     exit(EXIT.OK)
@@ -96,18 +102,46 @@ export class ChildSession {
       }
       useLogger(broker, log)
       const receiving = observeReceiving(broker.transport)
+      const scheduler = settings.withScheduler ? await this.#scheduler(broker) : undefined
       const worker = new Worker(broker, workerOptions(settings, module))
       await send({ type: 'loaded', workerId: broker.workerId })
       await worker.start()
       this.#broker = broker
       this.#worker = worker
       this.#isWorking = true
-      return { broker, worker, receiving }
+      return { broker, worker, receiving, scheduler }
     } catch (error) {
       const exitCode = exitCodeOf(error)
       await send({ type: 'failed', report: reportError(error, { ownRoot: OWN_ROOT }), exitCode })
       exit(exitCode)
       return undefined
+    }
+  }
+
+  async #scheduler(broker: Broker): Promise<Scheduler> {
+    const { modules } = this.#parts.settings
+    return schedulerOf(broker, await loadExports(modules), modules.target)
+  }
+
+  /** Its end never fails: what goes wrong with schedules is no matter of the worker's tasks. */
+  #startScheduler(scheduler: Scheduler | undefined): () => Promise<void> {
+    const stop = new AbortController()
+    const running = this.#runScheduler(scheduler, stop.signal)
+    return async () => {
+      stop.abort()
+      await running
+    }
+  }
+
+  async #runScheduler(scheduler: Scheduler | undefined, signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; scheduler && !signal.aborted; attempt += 1) {
+      try {
+        await scheduler.run({ signal })
+        return
+      } catch (err) {
+        this.#parts.log.error({ err }, 'The scheduler ended; starting it again.')
+        await sleep(backoffMs(attempt, SCHEDULER_BACKOFF), signal)
+      }
     }
   }
 
@@ -152,6 +186,7 @@ interface Started {
   readonly broker: Broker
   readonly worker: Worker
   readonly receiving: () => Receiving
+  readonly scheduler: Scheduler | undefined
 }
 
 function workerOptions(settings: ChildSettings, module: string): ConstructorParameters<typeof Worker>[1] {

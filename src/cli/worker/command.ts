@@ -54,6 +54,7 @@ function addTaskOptions(command: Command): void {
       'deliveries without an outcome before a message is a dead letter (default: 5)',
       wholeNumber(1),
     )
+    .option('--with-scheduler', 'also send the tasks of schedules; one process at a time does')
     .option('--max-tasks-per-child <count>', 'replace a process after so many tasks', wholeNumber(1))
 }
 

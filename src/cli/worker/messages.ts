@@ -16,6 +16,8 @@ export interface ChildSettings {
   readonly ackType: AckType | undefined
   readonly maxDeliveries: number | undefined
   readonly maxTasks: number | undefined
+  /** Also sends the tasks of schedules. */
+  readonly withScheduler: boolean
 }
 
 /** What becomes of running tasks when a worker stops. */

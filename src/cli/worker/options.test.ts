@@ -45,6 +45,7 @@ describe('workerSettings', () => {
         prefetch: 2,
         ackType: 'manual',
         maxDeliveries: undefined,
+        withScheduler: false,
         maxTasks: 5,
       },
       reload: undefined,

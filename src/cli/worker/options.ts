@@ -1,5 +1,6 @@
 import type { AckType } from '../../core/index.ts'
-import type { LogFormat, LogLevel, LogSettings } from '../log.ts'
+import { logSettings } from '../log.ts'
+import type { LogFormat, LogLevel, Terminal } from '../log.ts'
 import type { ModuleOptions } from '../module-options.ts'
 import { moduleSettings } from '../module-options.ts'
 import type { ChildSettings } from './messages.ts'
@@ -13,6 +14,7 @@ export interface WorkerFlags extends ModuleOptions {
   readonly ackType?: AckType | undefined
   readonly maxDeliveries?: number | undefined
   readonly maxTasksPerChild?: number | undefined
+  readonly withScheduler?: true | undefined
   readonly maxFails: number
   /** Milliseconds, as every duration here. */
   readonly waitTasksTimeout: number
@@ -46,12 +48,6 @@ export interface ReloadSettings {
   readonly gitignore: 'use' | 'ignore'
 }
 
-export interface Terminal {
-  readonly isTTY: boolean
-  /** Environment variable `NO_COLOR` is set. */
-  readonly noColor: boolean
-}
-
 export function workerSettings(
   target: string,
   modules: readonly string[],
@@ -78,6 +74,7 @@ export function workerSettings(
       ackType: flags.ackType,
       maxDeliveries: flags.maxDeliveries,
       maxTasks: flags.maxTasksPerChild,
+      withScheduler: flags.withScheduler ?? false,
     },
     reload: flags.reload && {
       dirs: flags.reloadDir ?? ['.'],
@@ -85,8 +82,4 @@ export function workerSettings(
     },
     health: flags.healthPort === undefined ? undefined : { host: flags.healthHost, port: flags.healthPort },
   }
-}
-
-function logSettings({ logLevel, logFormat }: WorkerFlags, { isTTY, noColor }: Terminal): LogSettings {
-  return { level: logLevel, format: logFormat ?? (isTTY ? 'pretty' : 'json'), color: isTTY && !noColor ? 'on' : 'off' }
 }

@@ -1,44 +1,33 @@
 import { expect } from 'vitest'
 
-import { KiqError, silentLogger } from '../../contract/index.ts'
-import type { MaybePromise, Schedule, ScheduleSource, WritableScheduleSource } from '../../contract/index.ts'
+import { KiqError } from '../../contract/index.ts'
+import type { Schedule } from '../../contract/index.ts'
 import { deepFreeze } from './freeze.ts'
-import type { Contract, Subject } from './suite.ts'
+import { registerLedger } from './schedule-source-ledger.ts'
+import { isWritable, PLAIN, ScheduleRig } from './schedule-source-rig.ts'
+import type { ScheduleCaseParts, ScheduleSourceSubject } from './schedule-source-rig.ts'
+import { registerWatch } from './schedule-source-watch.ts'
+import type { Contract } from './suite.ts'
 import { describeContract } from './suite.ts'
 
-/** How to exercise one schedule source; see {@link describeScheduleSource}. */
-export interface ScheduleSourceSubject extends Subject {
-  /**
-   * Makes a fresh source that was not started. A writable one is empty, on names or files that no other case uses; one
-   * that only reads has at least one schedule.
-   */
-  readonly create: () => MaybePromise<ScheduleSource>
-  /** A second source on the same storage, not started, as another process would open it. */
-  readonly peer?: ((first: ScheduleSource) => MaybePromise<ScheduleSource>) | undefined
-}
+export type { ScheduleSourceSubject } from './schedule-source-rig.ts'
 
 /**
- * Registers the schedule source contract as vitest cases; for writable sources also what concerns changes. Authors of
- * sources call this too.
+ * Registers the schedule source contract as vitest cases; for writable sources also what concerns changes, for those with
+ * `watch` or a `ledger` also what these promise. Authors of sources call this too.
  */
 export function describeScheduleSource(subject: ScheduleSourceSubject): void {
   describeContract<ScheduleRig>(subject, {
     open: () => ScheduleRig.open(subject),
     close: (rig) => rig.close(),
     register: async (contract) => {
-      if (isWritable(await subject.create())) registerWriting(contract, subject)
+      const parts: ScheduleCaseParts = { contract, subject, source: await subject.create() }
+      if (isWritable(parts.source)) registerWriting(parts)
       else registerReading(contract)
+      registerWatch(parts)
+      registerLedger(parts)
     },
   })
-}
-
-const PLAIN: Schedule = {
-  scheduleId: 'plain',
-  taskName: 'app:task',
-  labels: {},
-  args: [],
-  kwargs: {},
-  cron: '0 5 * * 1',
 }
 
 const SAMPLES: Readonly<Record<string, Schedule>> = deepFreeze({
@@ -58,6 +47,17 @@ const SAMPLES: Readonly<Record<string, Schedule>> = deepFreeze({
     labels: { queue_name: 'low', text: 'with "quotes"' },
     taskId: 'the-same-every-time',
   },
+  'a cron schedule with seconds': { ...PLAIN, cron: '*/15 * * * * *' },
+  'a jitter': { ...PLAIN, jitterMs: 1_500 },
+  'no jitter': { ...PLAIN, jitterMs: 0 },
+  'a start and an end': { ...PLAIN, startAt: 1_893_456_000_123, endAt: 1_893_459_600_456 },
+  'a start alone, in the past': { ...PLAIN, startAt: 1_000 },
+  'an end at its start': { ...PLAIN, startAt: 1_893_456_000_000, endAt: 1_893_456_000_000 },
+  'that firings overlap': { ...PLAIN, overlap: 'allow' },
+  'that firings do not overlap': { ...PLAIN, overlap: 'skip' },
+  'that nothing is made up for': { ...PLAIN, catchUp: 'none' },
+  'that the last firing is made up for': { ...PLAIN, catchUp: 'one' },
+  'how many firings are made up for': { ...trigger({ intervalMs: 60_000 }), catchUp: 'all', catchUpLimit: 7 },
 })
 
 const INVALID: Readonly<Record<string, Partial<Schedule>>> = {
@@ -70,47 +70,17 @@ const INVALID: Readonly<Record<string, Partial<Schedule>>> = {
   'with a time that is no number': { time: NaN },
   'with a time beyond all dates': { time: 1e18 },
   'with an unknown time zone': { cron: '0 5 * * 1', timeZone: 'Mars/Olympus_Mons' },
-}
-
-class ScheduleRig {
-  readonly source: ScheduleSource
-  readonly #subject: ScheduleSourceSubject
-  readonly #started: ScheduleSource[] = []
-
-  private constructor(subject: ScheduleSourceSubject, source: ScheduleSource) {
-    this.#subject = subject
-    this.source = source
-  }
-
-  static async open(subject: ScheduleSourceSubject): Promise<ScheduleRig> {
-    const rig = new ScheduleRig(subject, await subject.create())
-    await rig.#start(rig.source)
-    return rig
-  }
-
-  async close(): Promise<void> {
-    for (const source of this.#started) await source.shutdown()
-  }
-
-  get writable(): WritableScheduleSource {
-    return isWritable(this.source) ? this.source : expect.fail('this case needs a writable source')
-  }
-
-  async peer(): Promise<ScheduleSource> {
-    const { peer } = this.#subject
-    if (peer === undefined) return expect.fail('this case needs `peer` and must not be registered without it')
-    return await this.#start(await peer(this.source))
-  }
-
-  async ids(from: ScheduleSource = this.source): Promise<string[]> {
-    return (await from.getSchedules()).map((schedule) => schedule.scheduleId).sort()
-  }
-
-  async #start(source: ScheduleSource): Promise<ScheduleSource> {
-    this.#started.push(source)
-    await source.startup({ logger: silentLogger })
-    return source
-  }
+  'with a minute that no hour has': { cron: '61 * * * *' },
+  'with a day that no year has': { cron: '0 2 30 2 *' },
+  'with a cron expression of four fields': { cron: '* * * *' },
+  'with a negative jitter': { intervalMs: 60_000, jitterMs: -1 },
+  'with an endless jitter': { intervalMs: 60_000, jitterMs: Infinity },
+  'with a start that is no number': { intervalMs: 60_000, startAt: NaN },
+  'with an end before its start': { intervalMs: 60_000, startAt: 2_000, endAt: 1_999 },
+  'with another word for overlap': { intervalMs: 60_000, overlap: 'never' as 'skip' },
+  'with another word for catching up': { intervalMs: 60_000, catchUp: 'some' as 'all' },
+  'with a limit of nothing to make up for': { intervalMs: 60_000, catchUp: 'all', catchUpLimit: 0 },
+  'with a limit that is no whole number': { intervalMs: 60_000, catchUp: 'all', catchUpLimit: 1.5 },
 }
 
 function registerReading(contract: Contract<ScheduleRig>): void {
@@ -137,7 +107,7 @@ function registerReading(contract: Contract<ScheduleRig>): void {
   })
 }
 
-function registerWriting(contract: Contract<ScheduleRig>, subject: ScheduleSourceSubject): void {
+function registerWriting({ contract, subject }: ScheduleCaseParts): void {
   contract('is empty at first', async ({ source }) => {
     expect(await source.getSchedules()).toEqual([])
   })
@@ -211,6 +181,10 @@ function registerWriting(contract: Contract<ScheduleRig>, subject: ScheduleSourc
 
   if (subject.peer === undefined) return
 
+  contract('has the name that its peer has', async (rig) => {
+    expect((await rig.peer()).name).toBe(rig.source.name)
+  })
+
   contract('shows changes to a peer, and the changes of a peer', async (rig) => {
     const peer = await rig.peer()
     await rig.writable.addSchedule(PLAIN)
@@ -225,10 +199,6 @@ function registerWriting(contract: Contract<ScheduleRig>, subject: ScheduleSourc
 /** A schedule with these triggers and no others. */
 function trigger(triggers: Partial<Schedule>): Schedule {
   return { scheduleId: 'triggered', taskName: 'app:task', labels: {}, args: [], kwargs: {}, ...triggers }
-}
-
-function isWritable(source: ScheduleSource): source is WritableScheduleSource {
-  return 'addSchedule' in source
 }
 
 function withoutUndefined(schedule: Schedule): object {

@@ -7,6 +7,7 @@ import { registerEngine } from './transport-engine.ts'
 import { registerLeases } from './transport-leases.ts'
 import { registerLifecycle } from './transport-lifecycle.ts'
 import { registerManagement } from './transport-management.ts'
+import { registerOnce } from './transport-once.ts'
 import { registerOrder } from './transport-order.ts'
 import { registerResults } from './transport-results.ts'
 import type { TransportSubject } from './transport-rig.ts'
@@ -49,6 +50,7 @@ export function describeTransport(subject: TransportSubject): void {
       registerSharing(parts)
       registerSettling(parts)
       registerOrder(parts)
+      registerOnce(parts)
       registerLeases(parts)
       registerDeadLetters(parts)
       registerManagement(parts)

@@ -1,7 +1,7 @@
 import { script } from '../script.ts'
 import type { Script } from '../script.ts'
 import { LIST, PROMOTE_TO_LIST, RETURN_INCOMING } from './list-shared.ts'
-import { NOW, PARSE } from './shared.ts'
+import { NOW, ONCE, PARSE } from './shared.ts'
 
 /**
  * Sends messages of which some have a time, or a body that does not tell its task.
@@ -24,6 +24,34 @@ for i = 1, #ARGV, 3 do
   end
 end
 return #ARGV / 3`,
+)
+
+/**
+ * Sends messages of which some are sent once.
+ *
+ * KEYS: as above, then the keys under which that is remembered. ARGV: per message as above, the time to remember (`''` =
+ * it is just sent), and how long.
+ */
+export const SEND_ONCE_TO_LIST: Script = script(
+  NOW,
+  LIST,
+  ONCE,
+  `
+local to = { queue = KEYS[1], delayed = KEYS[2], sequence = KEYS[3], attempts = KEYS[4], ids = KEYS[5] }
+-- Nothing is rolled back: what is no list must fail before the first write.
+redis.call('LLEN', to.queue)
+local now, is_wanted = now_ms(), once_from(6)
+for i = 1, #ARGV, 5 do
+  if is_wanted(ARGV[i + 3], ARGV[i + 4]) then
+    local due = tonumber(ARGV[i])
+    if due and due > now then
+      put_later(to, ARGV[i + 2], ARGV[i + 1], due)
+    else
+      put(to, ARGV[i + 2], ARGV[i + 1])
+    end
+  end
+end
+return 1`,
 )
 
 /**

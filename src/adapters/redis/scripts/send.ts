@@ -1,6 +1,6 @@
 import { script } from '../script.ts'
 import type { Script } from '../script.ts'
-import { NOW, PUT, WAKE } from './shared.ts'
+import { NOW, ONCE, PUT, WAKE } from './shared.ts'
 
 /**
  * Adds messages to a stream in their order: several times as fast as a command for each.
@@ -42,4 +42,34 @@ for i = 2, #ARGV, 4 do
   end
 end
 return (#ARGV - 1) / 4`,
+)
+
+/**
+ * Sends messages of which some are sent once.
+ *
+ * KEYS: as above, then the keys under which that is remembered. ARGV: group, most entries to keep (`''` = all), then per
+ * message as above, the time to remember (`''` = it is just sent), and how long.
+ */
+export const SEND_ONCE: Script = script(
+  NOW,
+  WAKE,
+  PUT,
+  ONCE,
+  `
+local to = { group = ARGV[1], queue = KEYS[1], leases = KEYS[2], wake = KEYS[3], delayed = KEYS[4], priority = KEYS[5], sequence = KEYS[6] }
+-- Nothing is rolled back: what is no stream must fail before the first write.
+redis.call('XLEN', to.queue)
+local now, is_wanted = now_ms(), once_from(7)
+for i = 3, #ARGV, 6 do
+  if is_wanted(ARGV[i + 4], ARGV[i + 5]) then
+    local due, priority, id, body = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
+    if due and due > now then
+      put_later(to, body, id, priority, due)
+    else
+      put(to, body, id, priority, now)
+    end
+  end
+end
+if ARGV[2] ~= '' then redis.call('XTRIM', to.queue, 'MAXLEN', '~', ARGV[2]) end
+return 1`,
 )

@@ -10,6 +10,23 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end`
 
+/**
+ * Makes a function that says whether to send a message, and remembers it if it is sent once: then its time is not `''`,
+ * and the next of the keys from `first` on is its own.
+ */
+export const ONCE = `
+local function once_from(first)
+  local index = first - 1
+  return function(at, ttl)
+    if at == '' then return true end
+    index = index + 1
+    local known = redis.call('GET', KEYS[index])
+    if known and tonumber(known) >= tonumber(at) then return false end
+    redis.call('SET', KEYS[index], at, 'PX', ttl)
+    return true
+  end
+end`
+
 /** Lets a worker that waits look for what is not in the queue itself; no more tokens than workers. */
 export const WAKE = `
 local function wake(wake_key, leases)
