@@ -22,6 +22,7 @@ export { resumedState } from './schedule-source.ts'
 export { scheduleFromRecord, scheduleToRecord } from './schedule-record.ts'
 export type { ScheduleRecord } from './schedule-record.ts'
 export type {
+  DeleteScheduleOptions,
   FiredState,
   Schedule,
   ScheduleLead,

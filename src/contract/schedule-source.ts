@@ -74,7 +74,12 @@ export interface WritableScheduleSource extends ScheduleSource {
   /** @throws {ScheduleError} `KIQ_SCHEDULE_INVALID` when it has no trigger, or one that cannot be kept. */
   addSchedule(schedule: Schedule): Promise<void>
   /** Harmless when there is none of that id. */
-  deleteSchedule(scheduleId: string): Promise<void>
+  deleteSchedule(scheduleId: string, options?: DeleteScheduleOptions): Promise<void>
+}
+
+export interface DeleteScheduleOptions {
+  /** Deletes the schedule only if its `time` is this: another one may have taken its place. */
+  readonly ifTime?: number | undefined
 }
 
 /** What is known of a schedule besides what it says. */

@@ -1,5 +1,6 @@
 export { InMemoryScheduleSource } from '../adapters/memory/schedule-source.ts'
 export type {
+  DeleteScheduleOptions,
   FiredState,
   Schedule,
   ScheduleLead,

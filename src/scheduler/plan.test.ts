@@ -208,6 +208,32 @@ describe('Plan', () => {
     expect(sentAt).toEqual(Array.from({ length: 20 }, (_, n) => T0 + n * 1_000))
   })
 
+  it('takes no firing for missed that its jitter puts off beyond the grace', () => {
+    const { plan, told } = setup([cron('0 * * * *', { jitterMs: 600_000 })])
+    let fired = 0
+    for (let now = T0; now < T0 + 24 * 3_600_000; now += 1_000) {
+      for (const firing of plan.takeDue(now)) {
+        fired += 1
+        plan.fired(firing, {}, now)
+      }
+    }
+
+    expect(fired).toBe(24)
+    expect(told).toEqual([])
+  })
+
+  it('makes up for a first firing that was missed, since the schedule was seen', () => {
+    const daily = cron('0 3 * * *', { catchUp: 'one' })
+    const seen: [string, number][] = []
+    setup([daily], { onSeen: ({ scheduleId }, seenAt) => void seen.push([scheduleId, seenAt]) })
+    expect(seen).toEqual([['0 3 * * *', T0]])
+
+    const states = new Map([['0 3 * * *', { seenAt: T0 - 12 * 3_600_000, isPaused: false }]])
+    const { plan } = setup([daily], { states, onSeen: () => expect.fail('it was seen before') })
+
+    expect(plan.takeDue(T0)).toMatchObject([{ at: T0 - 9 * 3_600_000, isCatchUp: true }])
+  })
+
   describe('when the clock is set', () => {
     const HOUR_MS = 3_600_000
 
@@ -227,7 +253,10 @@ describe('Plan', () => {
       fire(0)
       plan.clockSet(-HOUR_MS, T0 + 30_000 - HOUR_MS)
 
-      expect(fire(60_000 - HOUR_MS)).toEqual([`every 60000 ${60_000 - HOUR_MS}`])
+      // The transport would take it for one that was sent.
+      const [again] = plan.takeDue(T0 + 60_000 - HOUR_MS) as [Firing]
+      expect(again).toMatchObject({ at: T0 + 60_000 - HOUR_MS, isRepeat: true })
+      plan.fired(again, {}, T0 + 60_000 - HOUR_MS)
       const later = fire(-1)
       expect(later.filter((text) => text.startsWith('*/5'))).toEqual([])
       expect(fire(300_000)).toContain('*/5 * * * * 300000')

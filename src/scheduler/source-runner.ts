@@ -328,18 +328,18 @@ export class SourceRunner {
     const { source } = this.#parts
     if (cron !== undefined || intervalMs !== undefined || time === undefined || !isWritable(source)) return
     if (firedAt === undefined || firedAt < time) return
-    const removing = this.#remove(scheduleId).finally(() => this.#sending.delete(removing))
+    const removing = this.#remove(scheduleId, time).finally(() => this.#sending.delete(removing))
     this.#sending.add(removing)
   }
 
-  async #remove(scheduleId: string): Promise<void> {
+  async #remove(scheduleId: string, ifTime: number): Promise<void> {
     const { source, logger } = this.#parts
     if (!isWritable(source)) return
     // First: who takes over must not find the schedule without what is known of it.
     await this.#writer?.flush()
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await source.deleteSchedule(scheduleId)
+        await source.deleteSchedule(scheduleId, { ifTime })
         return
       } catch (err) {
         if (attempt === 1) logger.error({ err, scheduleId }, 'Could not delete a schedule that is done; trying again.')

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 
 import { BrokerError, MessageError } from '../../src/contract/index.ts'
 import type { Schedule, ScheduleSource } from '../../src/contract/index.ts'
+import { SmartRetryMiddleware } from '../../src/index.ts'
 import { InMemoryScheduleSource, LabelScheduleSource, Scheduler } from '../../src/scheduler/index.ts'
 import { until } from '../../src/testing/until.ts'
 import { sleep } from '../../src/util/abort.ts'
@@ -295,6 +296,79 @@ describe('Scheduler', () => {
     expect(messagesOf(log, 'error')).toEqual([])
   })
 
+  it('makes up for nothing that fell into a pause, also when nobody ran at its end', async () => {
+    const { broker, transport } = fake()
+    const source = new InMemoryScheduleSource()
+    await source.addSchedule(plain({ scheduleId: 'often', intervalMs: 100, catchUp: 'all' }))
+    const first = runScheduler(broker, [source])
+    await until(() => transport.sent.length >= 2, SOON)
+    await first.scheduler.pause('often')
+    await sleep(100)
+    await first.stop()
+    const count = transport.sent.length
+    await sleep(1_000)
+    const resumedAt = Date.now()
+    await new Scheduler(broker, [source]).resume('often')
+
+    runScheduler(broker, [source])
+    await until(() => transport.sent.length >= count + 3, SOON)
+
+    expect(transport.sent.length - count).toBeLessThanOrEqual((Date.now() - resumedAt) / 100 + 1)
+  })
+
+  it('goes on with what tasks declare when another version of the application declares more', async () => {
+    const source = new InMemoryScheduleSource()
+    const versions = [1, 2].map((version) => {
+      const { broker, transport } = fake()
+      const schedule = [{ interval: '1h' as const }]
+      broker.task('note', () => {}, { schedule })
+      if (version === 2) broker.task('more', () => {}, { schedule })
+      return { broker, transport, sources: [new LabelScheduleSource(broker), source] }
+    })
+    const [one, two] = versions as [(typeof versions)[0], (typeof versions)[0]]
+    const first = runScheduler(one.broker, one.sources)
+    await until(() => one.transport.sent.length === 1, SOON)
+    await first.scheduler.pause('note:3600000ms')
+    await first.stop()
+
+    const { scheduler } = runScheduler(two.broker, two.sources)
+    await until(() => two.transport.sent.length === 1, SOON)
+
+    expect(two.transport.sent.map(({ taskName }) => taskName)).toEqual(['more'])
+    const [note] = (await scheduler.list()).filter(({ schedule }) => schedule.taskName === 'note')
+    expect(note).toMatchObject({ isPaused: true, lastAt: expect.any(Date) as Date })
+  })
+
+  it('fires an earlier time that takes the place of one that has fired', async () => {
+    const broker = inMemory()
+    const runs: string[] = []
+    const note = broker.task('note', (text: string) => void runs.push(text))
+    const source = new InMemoryScheduleSource()
+    runScheduler(broker, [source])
+    const kicker = note.kicker().withScheduleId('same')
+    await kicker.scheduleByTime(source, new Date(), 'first')
+    await until(async () => (await source.getSchedules()).length === 0 && runs.length === 1, SOON)
+
+    await kicker.scheduleByTime(source, new Date(Date.now() - 5_000), 'second')
+
+    await until(() => runs.length === 2, SOON)
+    expect(runs).toEqual(['first', 'second'])
+  })
+
+  it('sends each firing once through a broker in memory, also without an election', async () => {
+    const broker = inMemory()
+    let runs = 0
+    broker.task('note', () => void (runs += 1), { schedule: [{ interval: 200 }] })
+    await broker.startup()
+    runScheduler(broker, [new LabelScheduleSource(broker)])
+    runScheduler(broker, [new LabelScheduleSource(broker)])
+    await until(() => runs >= 2, SOON)
+    const [before, startedAt] = [runs, performance.now()]
+    await sleep(1_000)
+
+    expect(runs - before).toBeLessThanOrEqual(Math.ceil((performance.now() - startedAt) / 200) + 1)
+  })
+
   it('says where a pause cannot be kept', async () => {
     const { broker } = fake()
     broker.task('labelled', () => {}, { schedule: [{ cron: '0 0 1 1 *', scheduleId: 'declared' }] })
@@ -368,6 +442,10 @@ describe('nextRuns', () => {
     ])
     expect(scheduler.nextRuns({ now, scheduleId: 'once' })).toEqual([{ scheduleId: 'once', taskName: 'note', at: FAR }])
     expect(scheduler.nextRuns({ now, scheduleId: 'nobody' })).toEqual([])
+    // What is due is still to come.
+    const after = new Date('2041-01-01T00:00:00Z')
+    expect(scheduler.nextRuns({ now: after, scheduleId: 'once' }).map(({ at }) => at)).toEqual([FAR])
+    await expect(scheduler.upcoming({ scheduleId: 'nobody' })).rejects.toMatchObject({ code: 'KIQ_SCHEDULE_UNKNOWN' })
   })
 })
 
@@ -387,6 +465,56 @@ describe('a delay on a transport that cannot delay', () => {
     await until(() => transport.sent.length === 2, SOON)
     expect(transport.sent.map(({ taskId }) => taskId)).toEqual([now?.taskId, sent.taskId])
     await until(async () => (await source.getSchedules()).length === 0, SOON)
+  })
+
+  it('waits there also for retries, and runs its hooks once', async () => {
+    const { broker, transport, work } = fake({ capabilities: { delays: false }, loop: true })
+    const source = new InMemoryScheduleSource()
+    let hooks = 0
+    let attempts = 0
+    broker.withScheduleSource(source).withMiddlewares(
+      {
+        preSend: (message) => {
+          hooks += 1
+          return message
+        },
+      },
+      new SmartRetryMiddleware({ defaultDelay: '300ms', useJitter: false }),
+    )
+    const failing = broker.task(
+      'failing',
+      () => {
+        attempts += 1
+        if (attempts === 1) throw new Error('once')
+      },
+      { labels: { retry_on_error: true } },
+    )
+    await work()
+    await failing.kicker().withDelay(100).kiq()
+    expect(hooks).toBe(0)
+    runScheduler(broker, [source])
+    await until(() => attempts === 1, SOON)
+    const failedAt = performance.now()
+
+    await until(() => attempts === 2, SOON)
+
+    expect(performance.now() - failedAt).toBeGreaterThan(200)
+    expect(hooks).toBe(2)
+    expect(transport.settlements.every(({ kind }) => kind === 'ack')).toBe(true)
+  })
+
+  it('stays open when a scheduler on it ends', async () => {
+    const { broker } = fake({ capabilities: { delays: false } })
+    const ends: string[] = []
+    const source = Object.assign(new InMemoryScheduleSource(), { shutdown: async () => void ends.push('shutdown') })
+    broker.withScheduleSource(source)
+    await broker.startup()
+    const { stop, log } = runScheduler(broker, [source])
+    await until(() => messagesOf(log, 'info').length > 0, SOON)
+
+    await stop()
+
+    expect(ends).toEqual([])
   })
 
   it('is refused without one, and says what to do', async () => {
@@ -417,6 +545,27 @@ describe('schedules of tasks', () => {
     const { broker } = fake()
 
     expect(() => broker.task('note', () => {}, { schedule: [schedule] })).toThrow(message)
+  })
+
+  it('have no id that another task has', () => {
+    const { broker } = fake()
+    const schedule = [{ cron: '@daily', scheduleId: 'nightly' }]
+    broker.task('one', () => {}, { schedule })
+
+    expect(() => broker.task('two', () => {}, { schedule })).toThrow(
+      /"one" and "two" both declare a schedule "nightly"/,
+    )
+  })
+
+  it('may not skip what overlaps under one task id', async () => {
+    const broker = inMemory()
+    const kicker = broker
+      .task('note', () => {})
+      .kicker()
+      .withTaskId('fixed')
+      .withScheduleOptions({ overlap: 'skip' })
+
+    await expect(kicker.scheduleByInterval(new InMemoryScheduleSource(), '1m')).rejects.toThrow(/Drop one of them/)
   })
 
   it('have ids that stay the same, and tell them apart', () => {

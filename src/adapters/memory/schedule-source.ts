@@ -1,5 +1,5 @@
 import { checkSchedule } from '../../contract/index.ts'
-import type { Schedule, ScheduleLedger, WritableScheduleSource } from '../../contract/index.ts'
+import type { DeleteScheduleOptions, Schedule, ScheduleLedger, WritableScheduleSource } from '../../contract/index.ts'
 import { MemoryScheduleLedger } from './schedule-ledger.ts'
 
 /** Keeps schedules in this object. Needs no `startup`; nothing survives the process. */
@@ -26,7 +26,8 @@ export class InMemoryScheduleSource implements WritableScheduleSource {
     this.#announce()
   }
 
-  async deleteSchedule(scheduleId: string): Promise<void> {
+  async deleteSchedule(scheduleId: string, { ifTime }: DeleteScheduleOptions = {}): Promise<void> {
+    if (ifTime !== undefined && this.#schedules.get(scheduleId)?.time !== ifTime) return
     if (this.#schedules.delete(scheduleId)) this.#announce()
   }
 

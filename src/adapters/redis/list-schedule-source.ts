@@ -1,4 +1,10 @@
-import type { Logger, Schedule, ScheduleLedger, WritableScheduleSource } from '../../contract/index.ts'
+import type {
+  DeleteScheduleOptions,
+  Logger,
+  Schedule,
+  ScheduleLedger,
+  WritableScheduleSource,
+} from '../../contract/index.ts'
 import type { RedisArgument } from './client.ts'
 import type { RedisConnection } from './connection.ts'
 import { hasHashTag } from './keys.ts'
@@ -96,8 +102,8 @@ export class ListRedisScheduleSource implements WritableScheduleSource {
   }
 
   /** Takes the id out of every list that may hold it, whatever the kind of the schedule. */
-  async deleteSchedule(scheduleId: string): Promise<void> {
-    await this.#replace(scheduleId, undefined)
+  async deleteSchedule(scheduleId: string, { ifTime }: DeleteScheduleOptions = {}): Promise<void> {
+    await this.#replace(scheduleId, undefined, ifTime)
   }
 
   /**
@@ -134,10 +140,11 @@ export class ListRedisScheduleSource implements WritableScheduleSource {
     for (const key of this.#expected) if (key < thisMinute) this.#expected.delete(key)
   }
 
-  async #replace(id: string, next: Placement | undefined): Promise<void> {
+  /** @param ifTime - Does nothing unless that is the time of the schedule that is there. */
+  async #replace(id: string, next: Placement | undefined, ifTime?: number): Promise<void> {
     const connection = await this.#store.connection()
     if (connection.isCluster && !hasHashTag(this.prefix)) {
-      await this.#replaceInSteps(connection, id, next)
+      if (await this.#isAt(connection, id, ifTime)) await this.#replaceInSteps(connection, id, next)
       return
     }
     const record = next === undefined ? [] : [next.body]
@@ -153,7 +160,14 @@ export class ListRedisScheduleSource implements WritableScheduleSource {
       if (!Buffer.isBuffer(reply)) return
       // There was one, or somebody has just changed it.
       known = reply
+      if (ifTime !== undefined && this.#store.codec.timeOf(known, id) !== ifTime) return
     }
+  }
+
+  async #isAt(connection: RedisConnection, id: string, ifTime: number | undefined): Promise<boolean> {
+    if (ifTime === undefined) return true
+    const body = await connection.callBuffer('GET', this.#key(`data:${id}`))
+    return Buffer.isBuffer(body) && this.#store.codec.timeOf(body, id) === ifTime
   }
 
   /** In several slots, where no script reaches all keys. Lists that do not fit a record do no harm to our reading. */

@@ -49,6 +49,15 @@ export class ScheduleCodec {
     }
     return read(this.#own, body, id)
   }
+
+  /** Of a schedule for one point in time; `undefined` for others, and for what cannot be read. */
+  timeOf(body: Uint8Array, id: string): number | undefined {
+    try {
+      return this.decode(body, id).time
+    } catch {
+      return undefined
+    }
+  }
 }
 
 function read(serializer: Serializer, body: Uint8Array, id: string): Schedule {

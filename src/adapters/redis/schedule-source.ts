@@ -1,6 +1,13 @@
-import type { Logger, Schedule, ScheduleLedger, WritableScheduleSource } from '../../contract/index.ts'
+import type {
+  DeleteScheduleOptions,
+  Logger,
+  Schedule,
+  ScheduleLedger,
+  WritableScheduleSource,
+} from '../../contract/index.ts'
 import type { RedisConnection } from './connection.ts'
 import { escapeGlob, ScheduleStore } from './schedule-store.ts'
+import { sha1 } from './schedule-watch.ts'
 import type { RedisScheduleInternals, RedisScheduleOptions } from './schedule-store.ts'
 import { DELETE_SCHEDULE, PUT_SCHEDULE } from './scripts/schedules.ts'
 
@@ -56,9 +63,16 @@ export class RedisScheduleSource implements WritableScheduleSource {
     await connection.run(PUT_SCHEDULE, [this.#key(schedule.scheduleId)], [body, this.#store.channel])
   }
 
-  async deleteSchedule(scheduleId: string): Promise<void> {
+  async deleteSchedule(scheduleId: string, { ifTime }: DeleteScheduleOptions = {}): Promise<void> {
     const connection = await this.#store.connection()
-    await connection.run(DELETE_SCHEDULE, [this.#key(scheduleId)], [this.#store.channel])
+    const key = this.#key(scheduleId)
+    if (ifTime === undefined) {
+      await connection.run(DELETE_SCHEDULE, [key], [this.#store.channel, ''])
+      return
+    }
+    const body = await connection.callBuffer('GET', key)
+    if (!Buffer.isBuffer(body) || this.#store.codec.timeOf(body, scheduleId) !== ifTime) return
+    await connection.run(DELETE_SCHEDULE, [key], [this.#store.channel, sha1(body)])
   }
 
   /**

@@ -5,7 +5,13 @@ import {
   scheduleToRecord,
   silentLogger,
 } from '../../contract/index.ts'
-import type { Logger, Schedule, ScheduleLedger, WritableScheduleSource } from '../../contract/index.ts'
+import type {
+  DeleteScheduleOptions,
+  Logger,
+  Schedule,
+  ScheduleLedger,
+  WritableScheduleSource,
+} from '../../contract/index.ts'
 import type { Database } from './database.ts'
 import { DEFAULT_BUSY_TIMEOUT_MS, synchronousOption } from './options.ts'
 import type { SqliteOptions } from './options.ts'
@@ -94,10 +100,16 @@ export class SqliteScheduleSource implements WritableScheduleSource {
     })
   }
 
-  async deleteSchedule(scheduleId: string): Promise<void> {
+  async deleteSchedule(scheduleId: string, { ifTime }: DeleteScheduleOptions = {}): Promise<void> {
     const { database } = this.#begun()
+    const find = database.prepare('SELECT record FROM schedules WHERE schedule_id = ?')
     const remove = database.prepare('DELETE FROM schedules WHERE schedule_id = ?')
+    const isAt = (time: number): boolean => {
+      const row = find.get(scheduleId) as { readonly record: string } | undefined
+      return row !== undefined && scheduleFromRecord(JSON.parse(row.record)).time === time
+    }
     await database.write(() => {
+      if (ifTime !== undefined && !isAt(ifTime)) return
       remove.run(scheduleId)
       noteScheduleChange(database)
     })

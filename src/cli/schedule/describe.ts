@@ -58,7 +58,7 @@ export function runToJson({ scheduleId, taskName, at }: PlannedRun): object {
 }
 
 /** `0 5 * * * Europe/Berlin`, `every 90s`, `at 2026-11-22T10:00:00.000Z`. */
-export function triggerOf({ cron, timeZone, intervalMs, time }: Schedule): string {
+function triggerOf({ cron, timeZone, intervalMs, time }: Schedule): string {
   const triggers = []
   if (cron !== undefined) triggers.push(timeZone === undefined ? cron : `${cron} ${timeZone}`)
   if (intervalMs !== undefined) triggers.push(`every ${intervalMs / 1000}s`)

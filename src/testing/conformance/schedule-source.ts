@@ -161,6 +161,21 @@ function registerWriting({ contract, subject }: ScheduleCaseParts): void {
     expect(await rig.ids()).toEqual([])
   })
 
+  contract('deletes a schedule only at the time it should have', async (rig) => {
+    const at = (time: number): Schedule => trigger({ time })
+    await rig.writable.addSchedule(at(2_000_000_000_000))
+
+    await rig.writable.deleteSchedule('triggered', { ifTime: 1_000 })
+    expect(await rig.ids()).toEqual(['triggered'])
+    await rig.writable.deleteSchedule('triggered', { ifTime: 2_000_000_000_000 })
+    await rig.writable.deleteSchedule('triggered', { ifTime: 2_000_000_000_000 })
+    expect(await rig.ids()).toEqual([])
+
+    await rig.writable.addSchedule(PLAIN)
+    await rig.writable.deleteSchedule(PLAIN.scheduleId, { ifTime: 1_000 })
+    expect(await rig.ids()).toEqual([PLAIN.scheduleId])
+  })
+
   contract('takes a deleted schedule again', async (rig) => {
     await rig.writable.addSchedule(PLAIN)
     await rig.writable.deleteSchedule(PLAIN.scheduleId)

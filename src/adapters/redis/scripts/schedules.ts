@@ -16,10 +16,11 @@ tell(ARGV[2])
 return 1`,
 )
 
-/** Deletes a schedule. KEYS: the record. ARGV: channel. */
+/** Deletes a schedule. KEYS: the record. ARGV: channel, digest of the record that it has to be (`''` = any). */
 export const DELETE_SCHEDULE: Script = script(
   TELL,
   `
+if ARGV[2] ~= '' and redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[2] then return 0 end
 local deleted = redis.call('DEL', KEYS[1])
 if deleted > 0 then tell(ARGV[1]) end
 return deleted`,
