@@ -56,6 +56,7 @@ export class FiringSender {
       try {
         await this.#sendOnce(message, firing)
         this.#watchEnd(firing, message.taskId)
+        logger.debug({ scheduleId, taskName, taskId: message.taskId }, `Schedule "${scheduleId}" fired.`)
         return { end: 'sent', taskId: message.taskId }
       } catch (err) {
         if (isHopeless(err)) {

@@ -6,20 +6,26 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 
 const ROOT = resolve(import.meta.dirname, '../..')
-const page = readFileSync(join(ROOT, 'docs/worker.md'), 'utf8')
+const PAGES = {
+  'docs/worker.md': ['worker', 'info', 'dead list', 'dead retry', 'dead drop'],
+  'docs/scheduler.md': [
+    'scheduler',
+    ...['list', 'next', 'run', 'pause', 'resume', 'remove'].map((name) => `schedule ${name}`),
+  ],
+}
 
 /** A flag with every spelling, and its default; `-` when it has none. */
 type Flags = Readonly<Record<string, string>>
 
-describe('docs/worker.md', () => {
-  it.each(['worker', 'info', 'dead list', 'dead retry', 'dead drop'])('has the flags of `kiq %s`', async (command) => {
+describe.each(Object.entries(PAGES))('%s', (page, commands) => {
+  it.each(commands)('has the flags of `kiq %s`', async (command) => {
     const { stdout } = await promisify(execFile)(process.execPath, [
       join(ROOT, 'dist/cli/main.js'),
       ...command.split(' '),
       '--help',
     ])
 
-    expect(flagsOfPage(command)).toEqual(flagsOfHelp(stdout))
+    expect(flagsOfPage(page, command)).toEqual(flagsOfHelp(stdout))
   })
 })
 
@@ -38,9 +44,9 @@ function flagsOfHelp(help: string): Flags {
 }
 
 /** From the table under the heading of the command: flags in the first column, the default in the second. */
-function flagsOfPage(command: string): Flags {
-  const headed = command.startsWith('dead') ? 'dead' : command
-  const section = new RegExp(`^## Flags of \`kiq ${headed}\`\\n(?<body>[^]*?)(?=^## |$(?![^]))`, 'm').exec(page)
+function flagsOfPage(page: string, command: string): Flags {
+  const [headed = ''] = command.split(' ')
+  const section = new RegExp(`^## Flags of \`kiq ${headed}\`\\n(?<body>[^]*?)(?=^## |$(?![^]))`, 'm').exec(readFileSync(join(ROOT, page), 'utf8'))
   const rows = (section?.groups?.['body'] ?? '').matchAll(/^\| (?<flags>`-.*?) \| (?<given>.*?) \|/gm)
   return Object.fromEntries(
     [...rows].flatMap(({ groups }) => {
