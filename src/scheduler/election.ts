@@ -35,7 +35,11 @@ export class Election {
 
   /** Whether to fire. False already before the lease is over. */
   get leads(): boolean {
-    return this.#leads && performance.now() < this.#until - this.#parts.leaseMs * GUARD_SHARE
+    return this.#leads && this.#isInTime
+  }
+
+  get #isInTime(): boolean {
+    return performance.now() < this.#until - this.#parts.leaseMs * GUARD_SHARE
   }
 
   /** Somebody may have resigned. */
@@ -86,14 +90,16 @@ export class Election {
   async #try(): Promise<number> {
     const { ledger, name, holder, leaseMs, onLead } = this.#parts
     const askedAt = performance.now()
-    // Somebody may have led meanwhile.
-    if (this.#leads && askedAt >= this.#until) this.lost()
     const leftMs = await ledger.lead(name, holder, leaseMs)
+    // Somebody may have led meanwhile, also while the answer was on its way.
+    if (this.#leads && performance.now() >= this.#until) this.lost()
     if (leftMs > 0) {
       this.lost()
       return Math.min(leftMs + AFTER_LEASE_MS, leaseMs)
     }
     this.#until = askedAt + leaseMs
+    // An answer that is so late, as from an engine that was away, is worth nothing; the next one will be.
+    if (!this.#isInTime) return 0
     if (!this.#leads) {
       this.#leads = true
       try {

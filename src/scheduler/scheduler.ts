@@ -142,7 +142,8 @@ export class Scheduler {
     this.#parts = sources.map((source, index) => {
       const place = placeOf(source, shared, broker.defaultQueue)
       const scope = source.name ?? String(index)
-      const runner = new SourceRunner({ ...common, ...place, source, scope, logger })
+      const onChange = (): void => this.#tellOthers(source)
+      const runner = new SourceRunner({ ...common, ...place, source, scope, logger, onChange })
       return { source, scope, ledger: place.ledger, group: place.group, runner }
     })
     const scopes = this.#parts.map(({ scope }) => scope)
@@ -152,6 +153,13 @@ export class Scheduler {
       'KIQ_CONFIG_INVALID',
       `Two sources of the scheduler are called "${twice}". Give each its own place, or leave one out.`,
     )
+  }
+
+  /** Those whose ledger is beside another source hear nothing of it by themselves. */
+  #tellOthers(changed: ScheduleSource): void {
+    for (const { source, ledger, runner } of this.#parts) {
+      if (source !== changed && ledger !== undefined && ledger === changed.ledger) runner.lookAtLead()
+    }
   }
 
   get #log(): Logger {

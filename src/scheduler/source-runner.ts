@@ -43,6 +43,8 @@ export interface SourceRunnerParts {
   readonly leaseMs: number
   readonly graceMs: number
   readonly logger: Logger
+  /** The source, or the ledger beside it, has changed. */
+  readonly onChange?: (() => void) | undefined
 }
 
 /** How a runner runs. */
@@ -103,6 +105,11 @@ export class SourceRunner {
     if (states) this.#states = states
   }
 
+  /** Somebody may have given up the lead. */
+  lookAtLead(): void {
+    this.#election?.look()
+  }
+
   /** Until `signal` aborts. The source is started and will be stopped by somebody else. Never rejects. */
   async run(signal: AbortSignal, settings: RunSettings): Promise<void> {
     const { source, ledger, group, leadName, holder, leaseMs, logger } = this.#parts
@@ -111,7 +118,8 @@ export class SourceRunner {
     this.#clockOffset = clockOffset()
     const unwatch = source.watch?.(() => {
       this.#changed.raise()
-      this.#election?.look()
+      this.lookAtLead()
+      this.#parts.onChange?.()
     })
     await this.#readFirst()
     const loops = [this.#readLoop()]
