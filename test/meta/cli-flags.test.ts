@@ -46,7 +46,9 @@ function flagsOfHelp(help: string): Flags {
 /** From the table under the heading of the command: flags in the first column, the default in the second. */
 function flagsOfPage(page: string, command: string): Flags {
   const [headed = ''] = command.split(' ')
-  const section = new RegExp(`^## Flags of \`kiq ${headed}\`\\n(?<body>[^]*?)(?=^## |$(?![^]))`, 'm').exec(readFileSync(join(ROOT, page), 'utf8'))
+  const section = new RegExp(`^## Flags of \`kiq ${headed}\`\\n(?<body>[^]*?)(?=^## |$(?![^]))`, 'm').exec(
+    readFileSync(join(ROOT, page), 'utf8'),
+  )
   const rows = (section?.groups?.['body'] ?? '').matchAll(/^\| (?<flags>`-.*?) \| (?<given>.*?) \|/gm)
   return Object.fromEntries(
     [...rows].flatMap(({ groups }) => {
