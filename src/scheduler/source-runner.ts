@@ -124,6 +124,7 @@ export class SourceRunner {
     await this.#readFirst()
     const loops = [this.#readLoop()]
     if (ledger === undefined) {
+      this.#tellUnelected()
       this.#lead(new Map())
     } else {
       const name = leadName()
@@ -240,6 +241,16 @@ export class SourceRunner {
     const gone = this.#plan.update(this.#schedules, this.#states, Date.now())
     for (const id of gone) this.#writer?.forget(id)
     this.#arm()
+  }
+
+  #tellUnelected(): void {
+    const { scope, broker, logger } = this.#parts
+    if (broker.transport.capabilities.deduplicates) return
+    logger.warn(
+      { source: scope, transport: broker.transport.name },
+      `Nobody is elected for the schedules of the source "${scope}", and the transport "${broker.transport.name}" takes a ` +
+        'message twice: with a second scheduler every firing is sent twice. Give the scheduler a `ledger`.',
+    )
   }
 
   #tellUnknownTasks(): void {

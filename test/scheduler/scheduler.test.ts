@@ -369,6 +369,19 @@ describe('Scheduler', () => {
     expect(runs - before).toBeLessThanOrEqual(Math.ceil((performance.now() - startedAt) / 200) + 1)
   })
 
+  it.each([
+    [true, []],
+    [false, [expect.stringMatching(/^Nobody is elected for the schedules of the source "labels".*Give .* a `ledger`/)]],
+  ])('says when every scheduler would send: transport that deduplicates %s', async (deduplicates, expected) => {
+    const { broker, transport } = fake({ capabilities: { deduplicates } })
+    broker.task('note', () => {}, { schedule: [{ interval: 100 }] })
+    const { log } = runScheduler(broker, [new LabelScheduleSource(broker)])
+
+    await until(() => transport.sent.length > 0, SOON)
+
+    expect(messagesOf(log, 'warn')).toEqual(expected)
+  })
+
   it('says where a pause cannot be kept', async () => {
     const { broker } = fake()
     broker.task('labelled', () => {}, { schedule: [{ cron: '0 0 1 1 *', scheduleId: 'declared' }] })
