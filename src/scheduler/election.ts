@@ -6,6 +6,8 @@ import { ChangeSignal } from './change-signal.ts'
 const GUARD_SHARE = 0.1
 /** After the end of another's lease, by the clock of the engine. */
 const AFTER_LEASE_MS = 20
+const ANOTHER_LEADS = 'Another scheduler leads now.'
+const LEASE_OVER = 'Its lease was not renewed in time: the engine did not answer, or this process was slow.'
 const BACKOFF = { baseMs: 100, maxMs: 2_000 }
 
 export interface ElectionParts {
@@ -18,7 +20,7 @@ export interface ElectionParts {
   /** This scheduler leads now; what it throws is tried again. */
   readonly onLead: () => Promise<void>
   /** It leads no longer. */
-  readonly onLost: () => void
+  readonly onLost: (reason: string) => void
 }
 
 /** Leads a group while nobody else does. */
@@ -48,10 +50,10 @@ export class Election {
   }
 
   /** Somebody else was found to lead. */
-  lost(): void {
+  lost(reason: string = ANOTHER_LEADS): void {
     if (!this.#leads) return
     this.#leads = false
-    this.#parts.onLost()
+    this.#parts.onLost(reason)
     this.#look.raise()
   }
 
@@ -67,7 +69,7 @@ export class Election {
       } catch (err) {
         failures += 1
         if (failures === 1) logger.error({ err, group: name }, 'Cannot ask who leads the schedules; trying again.')
-        if (performance.now() >= this.#until) this.lost()
+        if (performance.now() >= this.#until) this.lost(LEASE_OVER)
         waitMs = Math.min(backoffMs(failures, BACKOFF), leaseMs / 3)
       }
       await this.#look.wait(waitMs, signal)
@@ -92,7 +94,7 @@ export class Election {
     const askedAt = performance.now()
     const leftMs = await ledger.lead(name, holder, leaseMs)
     // Somebody may have led meanwhile, also while the answer was on its way.
-    if (this.#leads && performance.now() >= this.#until) this.lost()
+    if (this.#leads && performance.now() >= this.#until) this.lost(LEASE_OVER)
     if (leftMs > 0) {
       this.lost()
       return Math.min(leftMs + AFTER_LEASE_MS, leaseMs)

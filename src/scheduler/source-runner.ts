@@ -142,7 +142,7 @@ export class SourceRunner {
         leaseMs,
         logger,
         onLead: () => this.#takeLead(ledger),
-        onLost: () => this.#loseLead('Another scheduler leads now.'),
+        onLost: (reason) => this.#loseLead(reason),
       })
       loops.push(this.#election.run(signal))
     }

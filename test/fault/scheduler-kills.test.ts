@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { describe, expect, it } from 'vitest'
 
+import type { SchedulerOptions } from '../../src/scheduler/index.ts'
 import { until } from '../../src/testing/until.ts'
 import { kill } from '../cli/kit.ts'
 import { engineSuite } from '../support/engine-suite.ts'
@@ -21,8 +22,8 @@ import { redisQueue, sqliteQueue } from './scheduler-queues.ts'
 import type { FaultQueue } from './scheduler-queues.ts'
 
 const SCHEDULERS = 3
-/** The lease, and what a process needs that takes over on a machine under load. */
-const MAX_LATE_MS = LEASE_MS + 1_500
+/** What a process needs that takes over on a machine under load. */
+const TAKING_OVER_MS = 1_500
 const FROZEN_MS = 3_000
 const TIMEOUT_MS = DISTURBED_MS + 90_000
 
@@ -33,14 +34,14 @@ function describeKills(openQueue: () => Promise<FaultQueue>): void {
   it(
     'send every firing once while the one that leads is killed, again and again',
     async () => {
-      const project = await start(openQueue)
+      const project = await start(openQueue, { lease: LEASE_MS })
 
       const blows = await strike(project, async (pid) => {
         kill(pid)
         project.scheduler()
       })
 
-      await expectSentOnce(project, blows, 'killed')
+      await expectSentOnce(project, blows, { what: 'killed', maxLateMs: LEASE_MS + TAKING_OVER_MS })
     },
     TIMEOUT_MS,
   )
@@ -48,7 +49,10 @@ function describeKills(openQueue: () => Promise<FaultQueue>): void {
   it(
     'send every firing once while the one that leads is frozen for longer than its lease, again and again',
     async () => {
-      const project = await start(openQueue)
+      // A process that is frozen in the middle of a transaction keeps the SQLite file locked: then nobody takes over before
+      // it goes on, and firings are late by longer than the default grace.
+      const maxLateMs = FROZEN_MS + TAKING_OVER_MS
+      const project = await start(openQueue, { lease: LEASE_MS, misfireGrace: maxLateMs })
 
       const blows = await strike(project, async (pid, sources) => {
         const lost = countLost(project, pid)
@@ -58,14 +62,14 @@ function describeKills(openQueue: () => Promise<FaultQueue>): void {
         await until(() => countLost(project, pid) >= lost + sources.length, SOON)
       })
 
-      await expectSentOnce(project, blows, `frozen for ${FROZEN_MS / 1_000} s`)
+      await expectSentOnce(project, blows, { what: `frozen for ${FROZEN_MS / 1_000} s`, maxLateMs })
     },
     TIMEOUT_MS,
   )
 }
 
-async function start(openQueue: () => Promise<FaultQueue>): Promise<SchedulerProject> {
-  const project = new SchedulerProject(await openQueue())
+async function start(openQueue: () => Promise<FaultQueue>, options: SchedulerOptions): Promise<SchedulerProject> {
+  const project = new SchedulerProject(await openQueue(), options)
   await project.addSchedules()
   await project.schedulers(SCHEDULERS)
   await project.firesOn()
@@ -91,13 +95,17 @@ async function strike(
   return blows
 }
 
-async function expectSentOnce(project: SchedulerProject, blows: readonly Blow[], what: string): Promise<void> {
+async function expectSentOnce(
+  project: SchedulerProject,
+  blows: readonly Blow[],
+  { what, maxLateMs }: { readonly what: string; readonly maxLateMs: number },
+): Promise<void> {
   await project.firesOn()
   const takeovers = project.takeovers(blows)
   const report = await project.stopAll()
   console.log(
     `${project.queue.engine}: ${SCHEDULERS} schedulers with ${report.schedules} schedules a second, the leader ${what} ` +
-      `${blows.length} times in ${DISTURBED_MS / 1_000} s: ${describeFirings(report)}; lease ${LEASE_MS} ms, taken over ` +
+      `${blows.length} times in ${DISTURBED_MS / 1_000} s: ${describeFirings(report)}; lease ${LEASE_MS} ms, led again ` +
       `after ${describeTimes(takeovers)}`,
   )
   const { doubled, missed, strays, unknown, schedules, lateMs } = report
@@ -105,7 +113,7 @@ async function expectSentOnce(project: SchedulerProject, blows: readonly Blow[],
   expect(schedules).toBe(STORED + DECLARED)
   expect(blows.length).toBeGreaterThan(DISTURBED_MS / 12_000)
   expect(takeovers).toHaveLength(blows.flatMap(({ sources }) => sources).length)
-  expect(Math.max(...lateMs)).toBeLessThan(MAX_LATE_MS)
+  expect(Math.max(...lateMs)).toBeLessThan(maxLateMs)
   expect(Math.min(...lateMs)).toBeGreaterThanOrEqual(0)
 }
 

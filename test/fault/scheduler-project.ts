@@ -137,12 +137,12 @@ export class SchedulerProject {
     return [...this.#living]
   }
 
-  /** Milliseconds until another one led, for each source that it led. */
+  /** Milliseconds until somebody led again, for each source that it led. */
   takeovers(blows: readonly Blow[]): readonly number[] {
     const { leads } = this
-    return blows.flatMap(({ at, pid, sources }) =>
+    return blows.flatMap(({ at, sources }) =>
       sources.flatMap((source) => {
-        const next = leads.find((lead) => lead.source === source && lead.at >= at && lead.pid !== pid)
+        const next = leads.find((lead) => lead.source === source && lead.at >= at)
         return next ? [next.at - at] : []
       }),
     )
