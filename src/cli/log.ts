@@ -21,14 +21,6 @@ export interface Terminal {
   readonly noColor: boolean
 }
 
-/** What the options of a command ask for, and else what suits where its output goes. */
-export function logSettings(
-  { logLevel, logFormat }: { readonly logLevel: LogLevel; readonly logFormat?: LogFormat | undefined },
-  { isTTY, noColor }: Terminal,
-): LogSettings {
-  return { level: logLevel, format: logFormat ?? (isTTY ? 'pretty' : 'json'), color: isTTY && !noColor ? 'on' : 'off' }
-}
-
 /**
  * Logger on standard output. Written synchronously: the last lines of a process that ends are the ones that matter.
  *

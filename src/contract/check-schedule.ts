@@ -34,7 +34,7 @@ function problemOf(schedule: Schedule): string | undefined {
   if (time !== undefined && !isTime(time)) {
     return `has the time ${time}, which is no date. Use milliseconds since the epoch.`
   }
-  return cron === undefined ? ruleProblem(schedule) : (cronProblem(cron, timeZone) ?? ruleProblem(schedule))
+  return (cron === undefined ? undefined : cronProblem(cron, timeZone)) ?? ruleProblem(schedule)
 }
 
 function cronProblem(cron: string, timeZone: string | undefined): string | undefined {

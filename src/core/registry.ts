@@ -10,7 +10,7 @@ export class TaskRegistry {
    * @throws {ScheduleError} `KIQ_SCHEDULE_INVALID` when the id of a schedule is.
    */
   add(definition: TaskDefinition): void {
-    refuseSameSchedules(this.all(), definition)
+    if (definition.schedules.length > 0) refuseSameSchedules(this.all(), definition)
     addOnce(this.#own, definition)
   }
 

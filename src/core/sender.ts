@@ -66,10 +66,7 @@ export class Sender {
    */
   async send(originals: readonly TaskMessage[], once?: SendOnce): Promise<void> {
     this.#parts.assertStarted()
-    const waiting = this.#waiting(originals)
-    // Their hooks come when they are sent.
-    for (const message of waiting) await this.schedule(message)
-    const others = waiting.length === 0 ? originals : originals.filter((message) => !waiting.includes(message))
+    const others = this.#keepsTimesElsewhere ? await this.#scheduleWaiting(originals) : originals
     if (others.length > 0) await this.#send(others, once)
   }
 
@@ -109,27 +106,45 @@ export class Sender {
     }
   }
 
-  /** Messages with a delay that the transport cannot keep, and the schedule source can. */
-  #waiting(messages: readonly TaskMessage[]): readonly TaskMessage[] {
-    if (!this.#keepsTimesElsewhere()) return []
-    return messages.filter(({ labels }) => (numberLabel('delay', labels['delay']) ?? 0) > 0)
-  }
-
-  #keepsTimesElsewhere(): boolean {
-    return !this.#parts.transport.capabilities.delays && this.#parts.scheduleSource() !== undefined
+  /**
+   * Their hooks come when they are sent.
+   *
+   * @returns The messages that the transport takes.
+   */
+  async #scheduleWaiting(messages: readonly TaskMessage[]): Promise<readonly TaskMessage[]> {
+    // All before the first is added: a bad label of one sends none.
+    const waits = messages.map((message) => this.#waitElsewhereMs(message))
+    await Promise.all(
+      messages.map(async (message, i) => {
+        const waitMs = waits[i] ?? 0
+        if (waitMs > 0) await this.#schedule(message, waitMs)
+      }),
+    )
+    return messages.filter((_message, i) => (waits[i] ?? 0) <= 0)
   }
 
   /** @returns Whether the message waits in the schedule source, because the transport cannot keep its time. */
   async schedule(message: TaskMessage): Promise<boolean> {
-    const [waiting] = this.#waiting([message])
-    if (waiting === undefined) return false
-    const { taskId, taskName, args, kwargs } = message
-    const { delay, ...labels } = message.labels
-    const time = Date.now() + Math.round((numberLabel('delay', delay) ?? 0) * 1000)
-    await this.#parts
-      .scheduleSource()
-      ?.addSchedule({ scheduleId: taskId, taskId, taskName, labels, args, kwargs, time })
-    return true
+    const waitMs = this.#waitElsewhereMs(message)
+    if (waitMs > 0) await this.#schedule(message, waitMs)
+    return waitMs > 0
+  }
+
+  /** Milliseconds that a message has to wait in the schedule source; 0 or less = the transport takes it. */
+  #waitElsewhereMs({ labels }: TaskMessage): number {
+    if (!this.#keepsTimesElsewhere) return 0
+    return (numberLabel('delay', labels['delay']) ?? 0) * 1000
+  }
+
+  get #keepsTimesElsewhere(): boolean {
+    return !this.#parts.transport.capabilities.delays && this.#parts.scheduleSource() !== undefined
+  }
+
+  async #schedule({ taskId, taskName, labels, args, kwargs }: TaskMessage, waitMs: number): Promise<void> {
+    const { delay: _delay, ...others } = labels
+    const time = Date.now() + Math.round(waitMs)
+    const schedule = { scheduleId: taskId, taskId, taskName, labels: others, args, kwargs, time }
+    await this.#parts.scheduleSource()?.addSchedule(schedule)
   }
 
   /** Hooks that follow a send, also for messages that a worker sent along with a settlement. */

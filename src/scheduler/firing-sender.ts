@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 
 import { ConfigError, MessageError } from '../contract/index.ts'
-import type { Logger, SendOnce, TaskMessage } from '../contract/index.ts'
+import type { Logger, Schedule, SendOnce, TaskMessage } from '../contract/index.ts'
 import type { Broker } from '../core/index.ts'
 import { sleep } from '../util/abort.ts'
 import { backoffMs } from '../util/backoff.ts'
 import type { Firing } from './plan.ts'
+import { isSingle } from './upcoming.ts'
 
 const BACKOFF = { baseMs: 100, maxMs: 5_000 }
 /** Longer than a leader that lost its lease can still be at it. */
@@ -83,22 +84,14 @@ export class FiringSender {
   }
 
   #once({ schedule, at }: Firing): SendOnce {
-    const { scheduleId, cron, intervalMs } = schedule
-    const isSingle = cron === undefined && intervalMs === undefined
+    const key = `schedule:${this.#parts.scope}:${schedule.scheduleId}`
+    if (!isSingle(schedule)) return { key, at, ttlMs: ONCE_TTL_MS }
     // Under the same id an earlier time may be asked for than the last one.
-    const key = `schedule:${this.#parts.scope}:${scheduleId}${isSingle ? `:${at}` : ''}`
-    return { key, at, ttlMs: isSingle ? ONCE_TTL_OF_TIMES_MS : ONCE_TTL_MS }
+    return { key: `${key}:${at}`, at, ttlMs: ONCE_TTL_OF_TIMES_MS }
   }
 
   #message({ schedule, at }: Firing): TaskMessage {
-    const { scheduleId, taskName, labels, args, kwargs, taskId } = schedule
-    return {
-      taskId: taskId ?? this.#taskIdOf(scheduleId, at),
-      taskName,
-      labels: { ...labels, schedule_id: scheduleId },
-      args,
-      kwargs,
-    }
+    return messageFor(schedule, schedule.taskId ?? this.#taskIdOf(schedule.scheduleId, at))
   }
 
   /** The same for every scheduler: who takes over knows which task to ask for. */
@@ -159,6 +152,11 @@ export class FiringSender {
     const end = (): void => void (watched.hasEnded = true)
     broker.waitResult(taskId, { timeout }).then(end, end)
   }
+}
+
+/** What a firing of a schedule sends. */
+export function messageFor({ scheduleId, taskName, labels, args, kwargs }: Schedule, taskId: string): TaskMessage {
+  return { taskId, taskName, labels: { ...labels, schedule_id: scheduleId }, args, kwargs }
 }
 
 /** Trying again would not help: it lies in the schedule, or in how the broker is set up. */

@@ -7,6 +7,8 @@ import type { Logger, Schedule, ScheduleLedger, ScheduleSource, ScheduleState } 
 import type { Broker, SentTask } from '../core/index.ts'
 import type { Duration } from '../util/duration.ts'
 import { show } from '../util/show.ts'
+import { Heap } from '../util/heap.ts'
+import { messageFor } from './firing-sender.ts'
 import { isWritable } from './is-writable.ts'
 import { LabelScheduleSource } from './label-schedule-source.ts'
 import { SourceRunner } from './source-runner.ts'
@@ -146,12 +148,13 @@ export class Scheduler {
       const runner = new SourceRunner({ ...common, ...place, source, scope, logger, onChange })
       return { source, scope, ledger: place.ledger, group: place.group, runner }
     })
-    const scopes = this.#parts.map(({ scope }) => scope)
-    const twice = scopes.find((scope, i) => scopes.indexOf(scope) !== i || sources.indexOf(sources[i] as never) !== i)
+    const twice = this.#parts.find(({ source, scope }, i) => {
+      return this.#parts.slice(0, i).some((other) => other.source === source || other.scope === scope)
+    })
     if (twice === undefined) return
     throw new ConfigError(
       'KIQ_CONFIG_INVALID',
-      `Two sources of the scheduler are called "${twice}". Give each its own place, or leave one out.`,
+      `Two sources of the scheduler are called "${twice.scope}". Give each its own place, or leave one out.`,
     )
   }
 
@@ -233,17 +236,17 @@ export class Scheduler {
    * the scheduler has read them. Without jitter, and as if no task were running.
    */
   nextRuns({ now = new Date(), count = DEFAULT_COUNT, scheduleId }: NextRunsOptions = {}): readonly PlannedRun[] {
-    const known = this.#parts.flatMap(({ source, runner, ledger }) => {
+    const walks = this.#parts.flatMap(({ source, runner, ledger }) => {
       const schedules = source instanceof LabelScheduleSource ? source.current() : runner.schedules
       return schedules
         .filter((schedule) => scheduleId === undefined || schedule.scheduleId === scheduleId)
         .filter((schedule) => runner.states.get(schedule.scheduleId)?.isPaused !== true)
-        .flatMap((schedule) => {
+        .map((schedule) => {
           const state = runner.states.get(schedule.scheduleId)
-          return runsOf(schedule, pastOf(ledger, state, now.getTime()), { now: now.getTime(), count })
+          return runsOf(schedule, pastOf(ledger, state, now.getTime()), now.getTime())
         })
     })
-    return known.sort((a, b) => a.at.getTime() - b.at.getTime()).slice(0, count)
+    return earliest(walks, count)
   }
 
   /**
@@ -262,12 +265,12 @@ export class Scheduler {
   async list(): Promise<readonly ScheduleInfo[]> {
     const now = Date.now()
     const all = await Promise.all(
-      this.#parts.map(async ({ source, scope, ledger, group }) => {
-        const [schedules, states] = await Promise.all([source.getSchedules(), ledger?.load(group)])
-        return schedules.map((schedule): ScheduleInfo => {
-          const state = states?.get(schedule.scheduleId)
+      this.#parts.map(async ({ scope, ledger, runner }) => {
+        await runner.refresh()
+        return runner.schedules.map((schedule): ScheduleInfo => {
+          const state = runner.states.get(schedule.scheduleId)
           const isPaused = state?.isPaused ?? false
-          const [next] = isPaused ? [] : runsOf(schedule, pastOf(ledger, state, now), { now, count: 1 })
+          const [next] = isPaused ? [] : earliest([runsOf(schedule, pastOf(ledger, state, now), now)], 1)
           const lastAt = state?.firedAt === undefined ? undefined : new Date(state.firedAt)
           return { schedule, source: scope, isPaused, lastAt, nextAt: next?.at }
         })
@@ -283,9 +286,8 @@ export class Scheduler {
    */
   async fire(scheduleId: string): Promise<SentTask> {
     const { schedule } = await this.#find(scheduleId)
-    const { taskName, labels, args, kwargs } = schedule
     const taskId = this.broker.nextTaskId()
-    await this.broker.send([{ taskId, taskName, labels: { ...labels, schedule_id: scheduleId }, args, kwargs }])
+    await this.broker.send([messageFor(schedule, taskId)])
     return this.broker.sentTask(taskId)
   }
 
@@ -379,22 +381,34 @@ function placeOf(source: ScheduleSource, shared: ScheduleLedger | undefined, que
   return { ledger: name === undefined ? undefined : shared, group, leadName: () => group, isGroupShared: false }
 }
 
-function runsOf(
-  schedule: Schedule,
-  past: Past,
-  { now, count }: { readonly now: number; readonly count: number },
-): readonly PlannedRun[] {
+/** The firings of a schedule after that time, one after the other. */
+function* runsOf(schedule: Schedule, past: Past, now: number): Generator<PlannedRun> {
   const { scheduleId, taskName, time } = schedule
-  const runs: PlannedRun[] = []
   // A single point in time is made up for, however long it has passed.
   const isDue = time !== undefined && time <= now && time > (past.firedAt ?? -Infinity)
-  if (isDue) runs.push({ scheduleId, taskName, at: new Date(time) })
-  let after = now
+  if (isDue) yield { scheduleId, taskName, at: new Date(time) }
+  for (let at = nextTime(schedule, past, now); at !== undefined; at = nextTime(schedule, past, at)) {
+    yield { scheduleId, taskName, at: new Date(at) }
+  }
+}
+
+/** The first of several walks together. Of each no more is looked at than is needed. */
+function earliest(walks: readonly Iterator<PlannedRun>[], count: number): readonly PlannedRun[] {
+  const heap = new Heap<{ readonly run: PlannedRun; readonly order: number }>((a, b) => {
+    const aheadMs = a.run.at.getTime() - b.run.at.getTime()
+    return aheadMs < 0 || (aheadMs === 0 && a.order < b.order)
+  })
+  const push = (order: number): void => {
+    const next = walks[order]?.next()
+    if (next && next.done !== true) heap.push({ run: next.value, order })
+  }
+  for (const order of walks.keys()) push(order)
+  const runs: PlannedRun[] = []
   while (runs.length < count) {
-    const at = nextTime(schedule, past, after)
-    if (at === undefined) break
-    runs.push({ scheduleId, taskName, at: new Date(at) })
-    after = at
+    const first = heap.pop()
+    if (first === undefined) break
+    runs.push(first.run)
+    push(first.order)
   }
   return runs
 }

@@ -1,4 +1,12 @@
-import type { FiredState, Logger, Schedule, ScheduleLedger, ScheduleSource, ScheduleState } from '../contract/index.ts'
+import type {
+  FiredState,
+  Logger,
+  Schedule,
+  ScheduleLedger,
+  ScheduleSource,
+  ScheduleState,
+  WritableScheduleSource,
+} from '../contract/index.ts'
 import type { Broker } from '../core/index.ts'
 import { sleep } from '../util/abort.ts'
 import { backoffMs } from '../util/backoff.ts'
@@ -9,6 +17,7 @@ import { isWritable } from './is-writable.ts'
 import { Plan } from './plan.ts'
 import type { Firing } from './plan.ts'
 import { StateWriter } from './state-writer.ts'
+import { isSingle } from './upcoming.ts'
 
 /** Longest sleep: so soon a clock that was set is noticed. */
 const MAX_SLEEP_MS = 1_000
@@ -58,7 +67,8 @@ export class SourceRunner {
   readonly #parts: SourceRunnerParts
   readonly #sender: FiringSender
   readonly #changed = new ChangeSignal()
-  readonly #sending = new Set<Promise<void>>()
+  /** Sends and deletions under way. */
+  readonly #underWay = new Set<Promise<void>>()
   #signal: AbortSignal = AbortSignal.abort()
   #settings: RunSettings = { updateIntervalMs: 60_000, skipsFirst: false }
   #schedules: readonly Schedule[] = []
@@ -86,10 +96,6 @@ export class SourceRunner {
   /** As of the last reading. */
   get states(): ReadonlyMap<string, ScheduleState> {
     return this.#states
-  }
-
-  get leads(): boolean {
-    return this.#plan !== undefined
   }
 
   /**
@@ -150,7 +156,7 @@ export class SourceRunner {
     unwatch?.()
     clearTimeout(this.#timer)
     this.#writer?.end()
-    await Promise.all(this.#sending)
+    await Promise.all(this.#underWay)
     await this.#writer?.flush()
     await this.#election?.resign()
     this.#plan = undefined
@@ -287,11 +293,14 @@ export class SourceRunner {
       this.#arm(MAX_SLEEP_MS / 10)
       return
     }
-    for (const firing of plan.takeDue(Date.now(), MAX_PER_TURN)) {
-      const sending = this.#fire(plan, firing).finally(() => this.#sending.delete(sending))
-      this.#sending.add(sending)
-    }
+    for (const firing of plan.takeDue(Date.now(), MAX_PER_TURN)) this.#track(this.#fire(plan, firing))
     this.#arm()
+  }
+
+  /** The end waits for it. */
+  #track(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#underWay.delete(tracked))
+    this.#underWay.add(tracked)
   }
 
   async #fire(plan: Plan, firing: Firing): Promise<void> {
@@ -343,17 +352,15 @@ export class SourceRunner {
   }
 
   /** A schedule for a single point in time that has fired: it goes, as with Taskiq. */
-  #removeSpent({ scheduleId, cron, intervalMs, time }: Schedule, firedAt: number | undefined): void {
+  #removeSpent(schedule: Schedule, firedAt: number | undefined): void {
     const { source } = this.#parts
-    if (cron !== undefined || intervalMs !== undefined || time === undefined || !isWritable(source)) return
-    if (firedAt === undefined || firedAt < time) return
-    const removing = this.#remove(scheduleId, time).finally(() => this.#sending.delete(removing))
-    this.#sending.add(removing)
+    if (!isSingle(schedule) || !isWritable(source)) return
+    const { scheduleId, time } = schedule
+    if (firedAt !== undefined && firedAt >= time) this.#track(this.#remove(source, scheduleId, time))
   }
 
-  async #remove(scheduleId: string, ifTime: number): Promise<void> {
-    const { source, logger } = this.#parts
-    if (!isWritable(source)) return
+  async #remove(source: WritableScheduleSource, scheduleId: string, ifTime: number): Promise<void> {
+    const { logger } = this.#parts
     // First: who takes over must not find the schedule without what is known of it.
     await this.#writer?.flush()
     for (let attempt = 1; ; attempt += 1) {

@@ -108,6 +108,11 @@ function lastTime(
   return last > after ? last : undefined
 }
 
+/** Whether it fires once: at a single point in time. */
+export function isSingle(schedule: Schedule): schedule is Schedule & { readonly time: number } {
+  return schedule.cron === undefined && schedule.intervalMs === undefined
+}
+
 /** By how much a firing is put off: at random, and the same for every scheduler that looks at it. */
 export function jitterOf({ scheduleId, jitterMs = 0 }: Schedule, at: number): number {
   return jitterMs === 0 ? 0 : Math.floor(share(`${scheduleId} ${at}`) * (jitterMs + 1))

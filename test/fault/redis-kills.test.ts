@@ -5,8 +5,10 @@ import type { Run } from '../cli/kit.ts'
 import { kill } from '../cli/kit.ts'
 import { engineSuite } from '../support/engine-suite.ts'
 import { redisEngine, startRedis } from '../support/redis-server.ts'
-import type { Done, Kill, LedgerLine } from './redis-project.ts'
-import { childrenOf, countBy, leftovers, moreThanOnce, percentile, RedisProject } from './redis-project.ts'
+import type { Kill, LedgerLine } from './ledger.ts'
+import { childrenOf, countBy, leftovers, moreThanOnce, percentile, redeliveryTimes } from './ledger.ts'
+import type { Done } from './redis-project.ts'
+import { RedisProject } from './redis-project.ts'
 
 const PROCESSES = 3
 const CONCURRENCY = 20
@@ -101,25 +103,4 @@ function startedAgainWithoutKill(ledger: readonly LedgerLine[], kills: readonly 
     lastStart.set(line.n, line)
   }
   return found
-}
-
-/** For each task that was running in a killed worker: milliseconds from the kill to its next start. */
-function redeliveryTimes(ledger: readonly LedgerLine[], kills: readonly Kill[]): readonly number[] {
-  const byTask = new Map<number, LedgerLine[]>()
-  for (const line of ledger) {
-    const known = byTask.get(line.n)
-    if (known) known.push(line)
-    else byTask.set(line.n, [line])
-  }
-  return kills.flatMap(({ at, pid }) => {
-    const times: number[] = []
-    for (const lines of byTask.values()) {
-      const ran = lines.some((line) => line.pid === pid && line.event === 'start')
-      const finished = lines.some((line) => line.pid === pid && line.event === 'end')
-      if (!ran || finished) continue
-      const next = lines.filter((line) => line.pid !== pid && line.event === 'start' && line.at >= at)
-      if (next.length > 0) times.push(Math.min(...next.map((line) => line.at)) - at)
-    }
-    return times
-  })
 }

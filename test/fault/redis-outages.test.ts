@@ -6,17 +6,10 @@ import { sleep } from '../../src/util/abort.ts'
 import { engineSuite } from '../support/engine-suite.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { redisEngine, startRedis } from '../support/redis-server.ts'
-import {
-  canMeasureCpu,
-  childrenOf,
-  countBy,
-  cpuMsOf,
-  leftovers,
-  moreThanOnce,
-  RedisProject,
-  SOON,
-} from './redis-project.ts'
-import type { FaultClient, LedgerLine } from './redis-project.ts'
+import type { LedgerLine } from './ledger.ts'
+import { childrenOf, countBy, leftovers, moreThanOnce } from './ledger.ts'
+import { canMeasureCpu, cpuMsOf, RedisProject, SOON } from './redis-project.ts'
+import type { FaultClient } from './redis-project.ts'
 import { messagesOf, startWorker } from './redis-workers.ts'
 
 const EMPTY = { ready: 0, delayed: 0, running: 0, dead: 0 }

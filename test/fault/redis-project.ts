@@ -1,14 +1,5 @@
-import { execFileSync, spawn } from 'node:child_process'
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs'
+import { spawn } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,8 +11,10 @@ import { RedisListBroker, RedisStreamBroker } from '../../src/adapters/redis/ind
 import type { Broker, Sendable } from '../../src/index.ts'
 import { silentLogger } from '../../src/index.ts'
 import { until } from '../../src/testing/until.ts'
-import { isAlive, kill, Run } from '../cli/kit.ts'
+import { kill, Run } from '../cli/kit.ts'
 import { diesWithTests } from '../support/dies-with-tests.ts'
+import type { LedgerLine } from './ledger.ts'
+import { readLedger } from './ledger.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const TASKS = fileURLToPath(new URL('./redis-tasks.mjs', import.meta.url))
@@ -53,20 +46,6 @@ export interface FaultClient {
   /** Blocks the event loop. */
   readonly block: Timed
   readonly killer: Sendable<[n: number], void>
-}
-
-export interface LedgerLine {
-  readonly at: number
-  /** `start`, `end` or `aborted:` and a code. */
-  readonly event: string
-  readonly n: number
-  readonly pid: number
-  readonly attempt: number
-}
-
-export interface Kill {
-  readonly at: number
-  readonly pid: number
 }
 
 /** A user's project in a directory of its own, with workers by the built command. All ends with the test. */
@@ -123,13 +102,7 @@ export class RedisProject {
   }
 
   get ledger(): readonly LedgerLine[] {
-    return readdirSync(this.dir)
-      .filter((name) => name.startsWith('ledger-'))
-      .flatMap((name) => readFileSync(join(this.dir, name), 'utf8').trim().split('\n'))
-      .map((line) => {
-        const [at, event = '', n, pid, attempt] = line.split(' ')
-        return { at: Number(at), event, n: Number(n), pid: Number(pid), attempt: Number(attempt) }
-      })
+    return readLedger(this.dir)
   }
 
   /** The lines of that event, of one task or of all, in the order of time. */
@@ -168,17 +141,6 @@ async function startClient({ kind, ...options }: FaultBroker): Promise<FaultClie
   }
 }
 
-/** The processes of a supervisor that live now. */
-export function childrenOf({ pid }: Run): readonly number[] {
-  const text = execFileSync('ps', ['-o', 'pid=,ppid=', '-A'], { encoding: 'utf8' })
-  return text
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number))
-    .filter(([, parent]) => parent === pid)
-    .map(([child]) => child as number)
-    .filter(isAlive)
-}
-
 /** Milliseconds of a processor that a process and its threads have used; Linux only. */
 export function cpuMsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -188,30 +150,3 @@ export function cpuMsOf(pid: number): number {
 }
 
 export const canMeasureCpu: boolean = existsSync('/proc/self/stat')
-
-export function countBy(lines: readonly LedgerLine[]): ReadonlyMap<number, number> {
-  const counts = new Map<number, number>()
-  for (const { n } of lines) counts.set(n, (counts.get(n) ?? 0) + 1)
-  return counts
-}
-
-export function moreThanOnce(counts: ReadonlyMap<number, number>): readonly number[] {
-  return [...counts].filter(([, count]) => count > 1).map(([n]) => n)
-}
-
-export function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
-}
-
-/** Everything that is anywhere in the queues. */
-export async function leftovers({ transport }: Broker): Promise<object> {
-  const total = { ready: 0, delayed: 0, running: 0, dead: 0 }
-  for (const depth of (await transport.inspect?.()) ?? []) {
-    total.ready += depth.ready
-    total.delayed += depth.delayed
-    total.running += depth.running
-    total.dead += depth.dead
-  }
-  return total
-}

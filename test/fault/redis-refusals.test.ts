@@ -7,7 +7,8 @@ import { engineSuite } from '../support/engine-suite.ts'
 import { redisEngine, startRedis } from '../support/redis-server.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { errorOf } from './redis-errors.ts'
-import { leftovers, SOON } from './redis-project.ts'
+import { leftovers } from './ledger.ts'
+import { SOON } from './redis-project.ts'
 import { messagesOf, startLocal, startWorker } from './redis-workers.ts'
 
 const EMPTY = { ready: 0, delayed: 0, running: 0, dead: 0 }

@@ -5,8 +5,9 @@ import { kill } from '../cli/kit.ts'
 import { engineSuite } from '../support/engine-suite.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { redisEngine, startRedis } from '../support/redis-server.ts'
-import { leftovers, RedisProject, SOON } from './redis-project.ts'
-import type { LedgerLine } from './redis-project.ts'
+import type { LedgerLine } from './ledger.ts'
+import { leftovers } from './ledger.ts'
+import { RedisProject, SOON } from './redis-project.ts'
 
 const EMPTY = { ready: 0, delayed: 0, running: 0, dead: 0 }
 const LEASE_MS = 3_000

@@ -6,6 +6,7 @@ import type { Broker } from '../../core/index.ts'
 import { withClient } from '../client.ts'
 import { moduleSettings, TARGET_HELP } from '../module-options.ts'
 import { list, wholeNumber } from '../option-values.ts'
+import { print } from '../print.ts'
 import type { LetterOptions } from './letters.ts'
 import { chosenLetters, formatLetters, letterFilter, letterToJson, LIST_LIMIT } from './letters.ts'
 
@@ -74,8 +75,4 @@ function deadLettersOf({ transport }: Broker): DeadLetters {
     'KIQ_UNSUPPORTED',
     `The transport "${transport.name}" keeps no dead letters. What it gives up is in the log of the worker.`,
   )
-}
-
-function print(options: DeadOptions, json: unknown, text: () => string): void {
-  process.stdout.write(options.json ? JSON.stringify(json, undefined, 2) + '\n' : text())
 }

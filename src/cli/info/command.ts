@@ -4,6 +4,7 @@ import type { Broker } from '../../core/index.ts'
 import { withClient } from '../client.ts'
 import type { ModuleOptions } from '../module-options.ts'
 import { addModuleOptions, moduleSettings, TARGET_HELP } from '../module-options.ts'
+import { print } from '../print.ts'
 import type { BrokerDescription } from './describe.ts'
 import { describeTask, formatDescription } from './describe.ts'
 
@@ -20,9 +21,7 @@ export function addInfoCommand(program: Command): void {
     .option('--json', 'print JSON')
   addModuleOptions(command).action(async (target: string, modules: readonly string[], options: InfoOptions) => {
     const description = await withClient(moduleSettings(target, modules, options), describe)
-    process.stdout.write(
-      options.json ? JSON.stringify(description, undefined, 2) + '\n' : formatDescription(description),
-    )
+    print(options, description, () => formatDescription(description))
   })
 }
 

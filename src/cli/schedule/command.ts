@@ -4,6 +4,7 @@ import type { Scheduler } from '../../scheduler/index.ts'
 import type { ModuleOptions } from '../module-options.ts'
 import { addModuleOptions, moduleSettings } from '../module-options.ts'
 import { list, wholeNumber } from '../option-values.ts'
+import { print } from '../print.ts'
 import { loadScheduler } from '../scheduler-module.ts'
 import { SCHEDULER_HELP } from '../scheduler/command.ts'
 import { formatRuns, formatSchedules, runToJson, scheduleToJson } from './describe.ts'
@@ -117,8 +118,4 @@ async function withScheduler(
   } finally {
     await scheduler.shutdown()
   }
-}
-
-function print(options: ScheduleOptions, json: unknown, text: () => string): void {
-  process.stdout.write(options.json ? JSON.stringify(json, undefined, 2) + '\n' : text())
 }

@@ -9,8 +9,9 @@ import { EXIT } from '../exit-codes.ts'
 import type { LogSettings } from '../log.ts'
 import { createLogger } from '../log.ts'
 import { loadScheduler } from '../scheduler-module.ts'
-import { exitProcess, terminalWasClosed } from '../terminal.ts'
+import { exitProcess } from '../terminal.ts'
 import { useLogger } from '../worker/broker-logger.ts'
+import { listenForSignals } from '../worker/signals.ts'
 
 export interface SchedulerSettings {
   readonly modules: ModuleSettings
@@ -29,23 +30,20 @@ export async function runScheduler({ modules, log: logging, run }: SchedulerSett
     log.info({ signal }, `Stopping (${signal}).`)
     stop.abort()
   }
-  const onHangUp = (signal: string): void => {
-    if (terminalWasClosed()) onSignal(signal)
-  }
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onHangUp)
+  const unlisten = listenForSignals({ onStop: onSignal, onRestart: () => undefined })
   try {
     const { scheduler, discovered } = await loadScheduler(modules)
     if (discovered?.length === 0) log.warn({ patterns: modules.patterns }, '--fs-discover found no file.')
     useLogger(scheduler.broker, log)
     await start(scheduler, log, stop.signal)
     if (!stop.signal.aborted) {
-      await sayHello(scheduler, log)
+      sayHello(scheduler, log)
       await scheduler.run({ ...run, signal: stop.signal })
     }
     log.info({}, 'Stopped.')
     return EXIT.OK
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onHangUp)
+    unlisten()
   }
 }
 
@@ -63,7 +61,7 @@ async function start(scheduler: Scheduler, log: Logger, signal: AbortSignal): Pr
   }
 }
 
-async function sayHello(scheduler: Scheduler, log: Logger): Promise<void> {
+function sayHello(scheduler: Scheduler, log: Logger): void {
   const { broker, sources } = scheduler
   const names = sources.map((source) => source.constructor.name)
   log.info(

@@ -3,9 +3,9 @@ import type { Command } from 'commander'
 
 import { ACK_TYPES } from '../../core/index.ts'
 import type { ExitCode } from '../exit-codes.ts'
-import { LOG_FORMATS, LOG_LEVELS } from '../log.ts'
+import { addLogOptions, ownTerminal } from '../log-options.ts'
 import { addModuleOptions, TARGET_HELP } from '../module-options.ts'
-import { ackType, limitOrOff, list, logFormat, logLevel, repeated, seconds, wholeNumber } from '../option-values.ts'
+import { ackType, limitOrOff, list, repeated, seconds, wholeNumber } from '../option-values.ts'
 import type { WorkerFlags } from './options.ts'
 import { workerSettings } from './options.ts'
 import { runWorker } from './run.ts'
@@ -22,8 +22,7 @@ export function addWorkerCommand(program: Command, done: (code: ExitCode) => voi
   addProcessOptions(command)
   addReportOptions(command)
   command.action(async (target: string, modules: readonly string[], flags: WorkerFlags) => {
-    const terminal = { isTTY: process.stdout.isTTY, noColor: Boolean(process.env['NO_COLOR']) }
-    done(await runWorker(workerSettings(target, modules, flags, terminal)))
+    done(await runWorker(workerSettings(target, modules, flags, ownTerminal())))
   })
 }
 
@@ -74,9 +73,7 @@ function addProcessOptions(command: Command): void {
 
 /** What it tells. */
 function addReportOptions(command: Command): void {
-  command
-    .option('--log-level <level>', LOG_LEVELS.join(', '), logLevel, 'info')
-    .option('--log-format <format>', `${LOG_FORMATS.join(', ')} (default: pretty in a terminal, else json)`, logFormat)
+  addLogOptions(command)
     .option('--health-port <port>', 'serve GET /live and /ready on this port; 0 = any free one', wholeNumber(0, 65_535))
     .option('--health-host <host>', 'address of the health server', '127.0.0.1')
 }

@@ -1,12 +1,13 @@
 import type { AckType } from '../../core/index.ts'
-import { logSettings } from '../log.ts'
-import type { LogFormat, LogLevel, Terminal } from '../log.ts'
+import type { Terminal } from '../log.ts'
+import { logSettings } from '../log-options.ts'
+import type { LogOptions } from '../log-options.ts'
 import type { ModuleOptions } from '../module-options.ts'
 import { moduleSettings } from '../module-options.ts'
 import type { ChildSettings } from './messages.ts'
 
 /** Options of `kiq worker`, as commander hands them over. */
-export interface WorkerFlags extends ModuleOptions {
+export interface WorkerFlags extends ModuleOptions, LogOptions {
   readonly processes: number
   readonly concurrency: number
   readonly prefetch: number
@@ -25,8 +26,6 @@ export interface WorkerFlags extends ModuleOptions {
   readonly reload?: true | undefined
   readonly reloadDir?: readonly string[] | undefined
   readonly doNotUseGitignore?: true | undefined
-  readonly logLevel: LogLevel
-  readonly logFormat?: LogFormat | undefined
   readonly healthPort?: number | undefined
   readonly healthHost: string
 }

@@ -16,12 +16,7 @@ export const SEND_TO_LIST: Script = script(
 local to = { queue = KEYS[1], delayed = KEYS[2], sequence = KEYS[3], attempts = KEYS[4], ids = KEYS[5] }
 local now = now_ms()
 for i = 1, #ARGV, 3 do
-  local due = tonumber(ARGV[i])
-  if due and due > now then
-    put_later(to, ARGV[i + 2], ARGV[i + 1], due)
-  else
-    put(to, ARGV[i + 2], ARGV[i + 1])
-  end
+  put_when(to, ARGV[i + 2], ARGV[i + 1], tonumber(ARGV[i]), now)
 end
 return #ARGV / 3`,
 )
@@ -43,12 +38,7 @@ redis.call('LLEN', to.queue)
 local now, is_wanted = now_ms(), once_from(6)
 for i = 1, #ARGV, 5 do
   if is_wanted(ARGV[i + 3], ARGV[i + 4]) then
-    local due = tonumber(ARGV[i])
-    if due and due > now then
-      put_later(to, ARGV[i + 2], ARGV[i + 1], due)
-    else
-      put(to, ARGV[i + 2], ARGV[i + 1])
-    end
+    put_when(to, ARGV[i + 2], ARGV[i + 1], tonumber(ARGV[i]), now)
   end
 end
 return 1`,

@@ -83,12 +83,7 @@ for _, one in ipairs(todo) do
         queue = one.target, delayed = ARGV[first + 4], sequence = ARGV[first + 5], attempts = ARGV[first + 6],
         ids = ARGV[first + 7],
       }
-      local due = tonumber(ARGV[first])
-      if due and due > now then
-        put_later(to, ARGV[first + 2], ARGV[first + 1], due)
-      else
-        put(to, ARGV[first + 2], ARGV[first + 1])
-      end
+      put_when(to, ARGV[first + 2], ARGV[first + 1], tonumber(ARGV[first]), now)
     elseif one.kind ~= 'ack' and one.kind ~= 'replace' then
       local body = redis.call('HGET', held, one.field)
       local token, attempt, id = parse_held(one.field)

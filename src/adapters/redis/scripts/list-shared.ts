@@ -71,6 +71,13 @@ local function put_later(to, body, id, due)
   if redis.call('ZRANGE', to.delayed, 0, 0)[1] == member then
     redis.call('PUBLISH', 'kiq:due', string.format('%.0f', due) .. ' ' .. to.queue)
   end
+end
+local function put_when(to, body, id, due, now)
+  if due and due > now then
+    put_later(to, body, id, due)
+  else
+    put(to, body, id)
+  end
 end`
 
 /**

@@ -34,12 +34,7 @@ export const SEND_TIMED: Script = script(
 local to = { group = ARGV[1], queue = KEYS[1], leases = KEYS[2], wake = KEYS[3], delayed = KEYS[4], priority = KEYS[5], sequence = KEYS[6] }
 local now = now_ms()
 for i = 2, #ARGV, 4 do
-  local due, priority, id, body = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
-  if due and due > now then
-    put_later(to, body, id, priority, due)
-  else
-    put(to, body, id, priority, now)
-  end
+  put_when(to, ARGV[i + 3], ARGV[i + 2], tonumber(ARGV[i + 1]), tonumber(ARGV[i]), now)
 end
 return (#ARGV - 1) / 4`,
 )
@@ -62,12 +57,7 @@ redis.call('XLEN', to.queue)
 local now, is_wanted = now_ms(), once_from(7)
 for i = 3, #ARGV, 6 do
   if is_wanted(ARGV[i + 4], ARGV[i + 5]) then
-    local due, priority, id, body = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
-    if due and due > now then
-      put_later(to, body, id, priority, due)
-    else
-      put(to, body, id, priority, now)
-    end
+    put_when(to, ARGV[i + 3], ARGV[i + 2], tonumber(ARGV[i + 1]), tonumber(ARGV[i]), now)
   end
 end
 if ARGV[2] ~= '' then redis.call('XTRIM', to.queue, 'MAXLEN', '~', ARGV[2]) end

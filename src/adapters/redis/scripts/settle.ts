@@ -130,12 +130,7 @@ while at <= #ARGV do
               group = group, queue = ARGV[first + 4], leases = ARGV[first + 5], wake = ARGV[first + 6],
               delayed = ARGV[first + 7], priority = ARGV[first + 8], sequence = ARGV[first + 9],
             }
-            local due, priority = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
-            if due and due > now then
-              put_later(to, ARGV[first + 3], ARGV[first + 2], priority, due)
-            else
-              put(to, ARGV[first + 3], ARGV[first + 2], priority, now)
-            end
+            put_when(to, ARGV[first + 3], ARGV[first + 2], tonumber(ARGV[first + 1]), tonumber(ARGV[first]), now)
           end
         elseif kind == 'dead' then
           redis.call('XADD', dead, '*', 'data', ARGV[first], 'reason', ARGV[first + 1], 'name', ARGV[first + 2],

@@ -74,6 +74,13 @@ local function put_later(to, body, id, priority, due)
   local member = order .. priority .. ':' .. #id .. ':' .. id .. body
   redis.call('ZADD', to.delayed, due, member)
   if redis.call('ZRANGE', to.delayed, 0, 0)[1] == member then wake(to.wake, to.leases) end
+end
+local function put_when(to, body, id, priority, due, now)
+  if due and due > now then
+    put_later(to, body, id, priority, due)
+  else
+    put(to, body, id, priority, now)
+  end
 end`
 
 /** Reads what `put` and `put_later` wrote. */
