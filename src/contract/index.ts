@@ -12,6 +12,23 @@ export {
 } from './errors.ts'
 export type { ErrorCode, KiqErrorOptions } from './errors.ts'
 export type { FormattedMessage, Formatter } from './formatter.ts'
+export type {
+  AllKey,
+  Dependency,
+  Deps,
+  DepsOrThunk,
+  InjectedCall,
+  InjectedTask,
+  Invocation,
+  Key,
+  LazyKey,
+  OptionalKey,
+  Provider,
+  TaskInjector,
+  Token,
+  Value,
+  Values,
+} from './injection.ts'
 export { silentLogger } from './logger.ts'
 export type { Logger } from './logger.ts'
 export type { Body, Labels, SendOnce, TaskMessage, WireMessage } from './message.ts'

@@ -116,10 +116,12 @@ export interface DeadLetter {
   readonly diedAt: number
 }
 
-/** Which dead letters: by ids, by queue, or all. */
+/** Which dead letters: by ids, by queue, by task, or all. */
 export interface DeadLetterFilter {
   readonly ids?: readonly string[] | undefined
   readonly queue?: string | undefined
+  /** Of the task with this id. */
+  readonly taskId?: string | undefined
   /** Most letters to touch or list. */
   readonly limit?: number | undefined
 }

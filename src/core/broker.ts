@@ -3,7 +3,6 @@ import { hostname } from 'node:os'
 
 import { ConfigError } from '../contract/index.ts'
 import type {
-  Delivery,
   Formatter,
   Logger,
   Middleware,
@@ -12,6 +11,7 @@ import type {
   ResultRecord,
   SendOnce,
   Serializer,
+  TaskInjector,
   TaskMessage,
   TaskResult,
   Transport,
@@ -21,17 +21,22 @@ import { JsonSerializer } from '../serializers/json-serializer.ts'
 import { sleep } from '../util/abort.ts'
 import { backoffMs } from '../util/backoff.ts'
 import type { Duration } from '../util/duration.ts'
-import { runAll } from '../util/run-all.ts'
 import { cancelledError } from './cancelled-error.ts'
 import { defaultLogger } from './default-logger.ts'
 import { optionalDurationMs } from './duration.ts'
+import type { TaskContext } from './context.ts'
 import type { BrokerEvent, EventHandler, State } from './events.ts'
+import type { ExecuteCall, ExecuteOptions, RecordSendable } from './execute.ts'
+import { execute } from './execute.ts'
 import { toFailure } from './failure.ts'
 import type { Producer } from './kicker.ts'
+import { Lifecycle } from './lifecycle.ts'
+import type { WorkerHooks } from './lifecycle.ts'
 import { MiddlewareStack } from './middleware-stack.ts'
-import { noteBroker, refuseInIsolate, TaskRegistry } from './registry.ts'
+import { noteBroker, TaskRegistry } from './registry.ts'
 import type { ResultCodec, WaitOptions } from './results.ts'
 import { Results } from './results.ts'
+import { retryKept } from './retry-kept.ts'
 import { Sender } from './sender.ts'
 import { SentTask } from './sent-task.ts'
 import type { DeclareTask } from './declare-task.ts'
@@ -76,14 +81,6 @@ export interface InProcessFormats {
   readonly results: ResultCodec | undefined
 }
 
-/** What the worker and the command line need of a broker beyond its public face. */
-export interface WorkerHooks {
-  readonly onCancel: (taskId: string) => void
-  readonly onLeaseLost: (deliveries: readonly Delivery[]) => void
-  /** A task was declared after the start: it may have a queue of its own. */
-  readonly onTask: () => void
-}
-
 const DAY_MS = 24 * 60 * 60 * 1000
 
 /**
@@ -100,7 +97,6 @@ export class Broker implements Producer {
 
   readonly #tasks = new TaskRegistry()
   readonly #middlewares = new MiddlewareStack()
-  readonly #handlers = new Map<BrokerEvent, EventHandler[]>()
   readonly #sender: Sender
   readonly #sendTimeoutMs: number
   readonly #results: Results
@@ -112,14 +108,8 @@ export class Broker implements Producer {
   #scheduleSource: WritableScheduleSource | undefined
   #logger: Logger
   #nextId: () => string = randomTaskId
-  #role: 'stopped' | 'client' | 'worker' = 'stopped'
-  /** Of the workers of this process. */
-  readonly #hooks = new Set<WorkerHooks>()
-  /** The last start or stop, under way or done. */
-  #changing: Promise<unknown> = Promise.resolve()
-  #stopHandlers: (() => unknown)[] = []
-  #stopMiddlewares: (() => unknown)[] = []
-  #stopEngines: (() => unknown)[] = []
+  #injector: TaskInjector<TaskContext> | undefined
+  readonly #lifecycle: Lifecycle
 
   constructor(transport: Transport, options: BrokerOptions = {}, inProcess?: InProcessFormats) {
     noteBroker(this)
@@ -139,7 +129,21 @@ export class Broker implements Producer {
       defaultQueue: this.defaultQueue,
       sendTimeoutMs: this.#sendTimeoutMs,
       scheduleSource: () => this.#scheduleSource,
-      assertStarted: () => this.#assertStarted(),
+      assertStarted: () => this.#lifecycle.assertStarted(),
+    })
+    this.#lifecycle = new Lifecycle({
+      transport,
+      workerId: this.workerId,
+      defaultQueue: this.defaultQueue,
+      state: this.state,
+      middlewares: this.#middlewares,
+      logger: () => this.#logger,
+      resultBackend: () => this.#resultBackend,
+      scheduleSource: () => this.#scheduleSource,
+      injector: () => this.#injector,
+      tasks: () => this.tasks,
+      drained: () => this.#sender.drained(),
+      onStopped: () => this.#results.close(),
     })
     this.#results = new Results(
       () => this.#resultBackend,
@@ -158,7 +162,7 @@ export class Broker implements Producer {
    */
   readonly task: DeclareTask = declareWith((declared) => {
     this.#tasks.add(declared.definition)
-    for (const hooks of this.#hooks) hooks.onTask()
+    this.#lifecycle.tellOfTask()
     return () => this
   })
 
@@ -199,7 +203,7 @@ export class Broker implements Producer {
   }
 
   withResultBackend(backend: ResultBackend): this {
-    this.#assertStopped('withResultBackend')
+    this.#lifecycle.assertStopped('withResultBackend')
     this.#resultBackend = backend
     // Another store gets real bytes.
     if (this.#inProcess) this.#inProcess = { ...this.#inProcess, results: undefined }
@@ -211,14 +215,14 @@ export class Broker implements Producer {
    * due. Started and stopped with the broker.
    */
   withScheduleSource(source: WritableScheduleSource): this {
-    this.#assertStopped('withScheduleSource')
+    this.#lifecycle.assertStopped('withScheduleSource')
     this.#scheduleSource = source
     return this
   }
 
   /** Format of messages, and of results unless the result backend has its own. */
   withSerializer(serializer: Serializer): this {
-    this.#assertStopped('withSerializer')
+    this.#lifecycle.assertStopped('withSerializer')
     this.#serializer = serializer
     this.#inProcess = undefined
     if (this.#formatterIsOwn) this.#formatter = new TaskiqFormatter(serializer)
@@ -226,7 +230,7 @@ export class Broker implements Producer {
   }
 
   withFormatter(formatter: Formatter): this {
-    this.#assertStopped('withFormatter')
+    this.#lifecycle.assertStopped('withFormatter')
     this.#formatter = formatter
     this.#formatterIsOwn = false
     return this
@@ -238,6 +242,19 @@ export class Broker implements Producer {
     return this
   }
 
+  /** What gives tasks their dependencies; `setupInjection()` of `kiq/di` calls it. */
+  withInjector(injector: TaskInjector<TaskContext>): this {
+    this.#lifecycle.assertStopped('withInjector')
+    if (this.#injector) {
+      throw new ConfigError(
+        'KIQ_CONFIG_INVALID',
+        'This broker has a container already. Call setupInjection() once, with all modules in one container.',
+      )
+    }
+    this.#injector = injector
+    return this
+  }
+
   withLogger(logger: Logger): this {
     this.#logger = logger
     return this
@@ -245,14 +262,14 @@ export class Broker implements Producer {
 
   /** Calls the handler at every such event, in the order of registration. */
   on(event: BrokerEvent, handler: EventHandler): this {
-    this.#handlers.set(event, [...(this.#handlers.get(event) ?? []), handler])
+    this.#lifecycle.on(event, handler)
     return this
   }
 
   // --- lifecycle
 
   get isStarted(): boolean {
-    return this.#role !== 'stopped'
+    return this.#lifecycle.isStarted
   }
 
   /**
@@ -260,11 +277,7 @@ export class Broker implements Producer {
    * had started when a step fails is stopped again.
    */
   async startup(): Promise<void> {
-    await this.#once(async () => {
-      if (this.#role !== 'stopped') return
-      refuseInIsolate('broker.startup()')
-      await this.#start('client', ['clientStartup'])
-    })
+    await this.#lifecycle.startup()
   }
 
   /**
@@ -273,20 +286,7 @@ export class Broker implements Producer {
    * the first error is thrown at the end.
    */
   async shutdown(): Promise<void> {
-    await this.#once(async () => {
-      if (this.#role === 'stopped') return
-      await this.#sender.drained()
-      const errors = await this.#undo()
-      if (errors.length > 0) throw errors[0]
-    })
-  }
-
-  /** Starts and stops one after the other, whoever asks for them at the same time. */
-  async #once(change: () => Promise<void>): Promise<void> {
-    const before = this.#changing
-    const current = before.then(change)
-    this.#changing = current.catch(() => undefined)
-    await current
+    await this.#lifecycle.shutdown()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -299,103 +299,41 @@ export class Broker implements Producer {
    * @returns Ends the calls to `hooks`; the broker stays started.
    */
   async startupWorker(hooks: WorkerHooks, events: readonly BrokerEvent[] = ['workerStartup']): Promise<() => void> {
-    this.#hooks.add(hooks)
-    try {
-      await this.#once(async () => {
-        if (this.#role === 'stopped') {
-          refuseInIsolate('A worker')
-          await this.#start('worker', events)
-        } else if (this.#role === 'client') {
-          await this.#runHandlers(events)
-          await this.#startTransport('worker')
-          this.#role = 'worker'
-        }
-      })
-    } catch (error) {
-      this.#hooks.delete(hooks)
-      throw error
-    }
-    return () => this.#hooks.delete(hooks)
+    return await this.#lifecycle.startupWorker(hooks, events)
   }
 
   /** @internal In a thread or process for isolated tasks: worker handlers, and a connection for sending. */
   async startupIsolate(): Promise<void> {
-    await this.#runHandlers(['workerStartup'])
-    if (this.transport.capabilities.persists) await this.#start('client', [])
+    await this.#lifecycle.startupIsolate()
   }
 
-  async #start(role: 'client' | 'worker', events: readonly BrokerEvent[]): Promise<void> {
-    const logger = this.#logger
-    try {
-      await this.#runHandlers(events)
-      for (const middleware of this.#middlewares.all) {
-        await middleware.startup?.()
-        this.#stopMiddlewares.push(() => middleware.shutdown?.())
-      }
-      const backend = this.#resultBackend
-      if (backend) {
-        await backend.start({ logger })
-        this.#stopEngines.unshift(() => backend.stop())
-      }
-      const source = this.#scheduleSource
-      if (source) {
-        await source.startup({ logger })
-        this.#stopEngines.unshift(() => source.shutdown())
-      }
-      this.#stopEngines.unshift(() => this.transport.stop())
-      await this.#startTransport(role)
-      this.#role = role
-    } catch (error) {
-      await this.#undo()
-      throw error
-    }
+  // --- executing
+
+  /**
+   * Runs a task in this process, as a worker would, with arguments through the message format, schema, hooks, injection and
+   * timeout. Nothing is sent, stored or retried. The broker need not be started.
+   *
+   * @param input - The record of a record task; of other tasks the array of their arguments.
+   * @returns What the function returned.
+   * @throws what the function threw, the same object.
+   */
+  execute<A extends readonly unknown[], R>(task: RecordSendable<A, R>, ...call: ExecuteCall<A>): Promise<R>
+  execute<A extends readonly unknown[], R>(task: Sendable<A, R>, args: A, options?: ExecuteOptions): Promise<R>
+  async execute<R>(task: Sendable<readonly unknown[], R>, input?: unknown, options?: ExecuteOptions): Promise<R> {
+    return await execute(this, task, input, options)
   }
 
-  /** Handlers and middlewares may still send; the engines go last. */
-  async #undo(): Promise<unknown[]> {
-    const last = await runAll([...this.#stopHandlers.splice(0), ...this.#stopMiddlewares.splice(0)])
-    this.#role = 'stopped'
-    this.#hooks.clear()
-    this.#results.close()
-    return [...last, ...(await runAll(this.#stopEngines.splice(0)))]
-  }
-
-  async #runHandlers(events: readonly BrokerEvent[]): Promise<void> {
-    for (const event of events) {
-      for (const handler of this.#handlers.get(event) ?? []) await handler(this.state)
-      const opposite: BrokerEvent = event.startsWith('worker') ? 'workerShutdown' : 'clientShutdown'
-      this.#stopHandlers.push(async () => {
-        for (const handler of this.#handlers.get(opposite) ?? []) await handler(this.state)
-      })
-    }
-  }
-
-  async #startTransport(role: 'client' | 'worker'): Promise<void> {
-    await this.transport.start({
-      role,
-      workerId: this.workerId,
-      logger: this.#logger,
-      defaultQueue: this.defaultQueue,
-      onCancel: (taskId) => {
-        for (const hooks of this.#hooks) hooks.onCancel(taskId)
-      },
-      onLeaseLost: (deliveries) => {
-        for (const hooks of this.#hooks) hooks.onLeaseLost(deliveries)
-      },
-    })
-  }
-
-  #assertStarted(): void {
-    if (this.#role !== 'stopped') return
-    throw new ConfigError(
-      'KIQ_BROKER_NOT_STARTED',
-      'The broker is not started. Call `await broker.startup()` before sending, and not after shutdown().',
-    )
-  }
-
-  #assertStopped(method: string): void {
-    if (this.#role === 'stopped') return
-    throw new ConfigError('KIQ_CONFIG_INVALID', `${method}() was called on a started broker. Call it before startup().`)
+  /**
+   * Sends a task again that has failed for good and was declared with `keepFailed`, or that is a dead letter: the same
+   * message under the same id, and its attempts go on where they were. Its failed result stays until it has another.
+   *
+   * @throws {MessageError} `KIQ_MESSAGE_NOT_KEPT` when there is no message of that task.
+   * @throws {ConfigError} `KIQ_UNSUPPORTED` when the transport keeps none.
+   */
+  async retry<R = unknown>(taskId: string): Promise<SentTask<R>> {
+    this.#lifecycle.assertStarted()
+    await retryKept(this, taskId)
+    return this.sentTask<R>(taskId)
   }
 
   // --- sending and results
@@ -415,7 +353,7 @@ export class Broker implements Producer {
   waitResult<T>(taskId: string, options: WaitOptions | undefined, map: (result: TaskResult) => T): Promise<T>
   waitResult<T>(taskId: string, options?: WaitOptions, map?: (result: TaskResult) => T): Promise<T | TaskResult> {
     try {
-      this.#assertStarted()
+      this.#lifecycle.assertStarted()
       return this.#results.wait<T | TaskResult>(taskId, options, map ?? ((result) => result))
     } catch (error) {
       return Promise.reject(error)
@@ -424,24 +362,24 @@ export class Broker implements Producer {
 
   /** The result as it stands now; `undefined` when there is none. */
   async getResult(taskId: string): Promise<TaskResult | undefined> {
-    this.#assertStarted()
+    this.#lifecycle.assertStarted()
     return await this.#results.get(taskId)
   }
 
   /** Whether there is a result now. */
   async hasResult(taskId: string): Promise<boolean> {
-    this.#assertStarted()
+    this.#lifecycle.assertStarted()
     return await this.#results.has(taskId)
   }
 
   async getProgress(taskId: string): Promise<Progress | undefined> {
-    this.#assertStarted()
+    this.#lifecycle.assertStarted()
     return await this.#results.getProgress(taskId)
   }
 
   /** See {@link SentTask.cancel}. */
   async cancel(taskId: string): Promise<boolean> {
-    this.#assertStarted()
+    this.#lifecycle.assertStarted()
     if (this.transport.cancel === undefined) {
       throw new ConfigError(
         'KIQ_UNSUPPORTED',
@@ -483,6 +421,7 @@ export class Broker implements Producer {
       scheduleSource: this.#scheduleSource,
       formatter: this.#formatter,
       logger: this.#logger,
+      injector: this.#injector,
     }
   }
 }
@@ -496,4 +435,5 @@ export interface BrokerParts {
   readonly scheduleSource: WritableScheduleSource | undefined
   readonly formatter: Formatter
   readonly logger: Logger
+  readonly injector: TaskInjector<TaskContext> | undefined
 }

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 
 import { ConfigError } from '../contract/index.ts'
-import type { Labels, Logger, Progress, TaskMessage } from '../contract/index.ts'
+import type { Invocation, Labels, Logger, Progress, TaskMessage } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
 import type { RetryTaskOptions } from './signals.ts'
 import type { State } from './events.ts'
@@ -50,7 +50,13 @@ export interface TaskContext {
   noResult(): never
 }
 
-const storage = new AsyncLocalStorage<TaskContext>()
+/** A context, and what belongs to the execution besides what its task may see. */
+export interface ExecutionContext extends TaskContext {
+  /** Where an injector has taken over. */
+  invocation: Invocation | undefined
+}
+
+const storage = new AsyncLocalStorage<ExecutionContext>()
 
 /**
  * Context of the task that is running here, also after an `await`.
@@ -72,7 +78,12 @@ export function tryContext(): TaskContext | undefined {
   return storage.getStore()
 }
 
+/** @internal What an injector began for the task that is running here. */
+export function currentInvocation(): Invocation | undefined {
+  return storage.getStore()?.invocation
+}
+
 /** Runs `fn` as part of the task whose context this is. */
-export function runInContext<T>(current: TaskContext, fn: () => T): T {
+export function runInContext<T>(current: ExecutionContext, fn: () => T): T {
   return storage.run(current, fn)
 }

@@ -1,15 +1,25 @@
 import { ConfigError } from '../contract/index.ts'
-import type { SchemaInput, SchemaOutput, StandardSchema } from '../contract/index.ts'
+import type { Deps, DepsOrThunk, SchemaInput, SchemaOutput, StandardSchema, Values } from '../contract/index.ts'
+import { show } from '../util/show.ts'
 import type { Producer } from './kicker.ts'
 import type { TaskDefinition, TaskOptions } from './task-definition.ts'
 import { defineTask } from './task-definition.ts'
-import type { RecordTask, Task } from './task.ts'
+import type { InjectedRecordTask, RecordTask, Task } from './task.ts'
 import { createTask } from './task.ts'
 
 /** A record declaration, without its function. */
 export interface RecordOptions extends TaskOptions {
   readonly name: string
 }
+
+/** A record declaration that asks for dependencies, without its function. */
+export interface InjectedOptions<D extends Deps> extends RecordOptions {
+  /** What `kiq/di` injects as the second argument: names → keys. */
+  readonly deps: DepsOrThunk<D>
+}
+
+/** What `kiq()` takes for a function with that input: nothing, where the function looks at none. */
+type InputOf<I> = unknown extends I ? [] : [input: I]
 
 /** Options of a positional declaration; the schema, if any, looks at the array of arguments. */
 export interface PositionalOptions extends TaskOptions {
@@ -18,6 +28,17 @@ export interface PositionalOptions extends TaskOptions {
 
 /** Both ways to declare a task. The name is what travels: keep it when the function is renamed. */
 export interface DeclareTask {
+  /** Declares a task with dependencies and a schema for its one record of input. */
+  <S extends StandardSchema, F, const D extends Deps>(
+    definition: InjectedOptions<D> & {
+      readonly input: S
+      readonly run: (input: SchemaOutput<S>, deps: Values<D>) => F
+    },
+  ): InjectedRecordTask<[input: SchemaInput<S>], SchemaOutput<S>, F, D>
+  /** Declares a task with dependencies that takes one record, or nothing. */
+  <I, F, const D extends Deps>(
+    definition: InjectedOptions<D> & { readonly run: (input: I, deps: Values<D>) => F },
+  ): InjectedRecordTask<InputOf<I>, I, F, D>
   /** Declares a task with a schema for its one record of input. */
   <S extends StandardSchema, F>(
     definition: RecordOptions & { readonly input: S; readonly run: (input: SchemaOutput<S>) => F },
@@ -37,6 +58,7 @@ interface DeclaredTask {
 
 type RecordDeclaration = RecordOptions & {
   readonly input?: StandardSchema
+  readonly deps?: DepsOrThunk
   readonly run: (...args: never[]) => unknown
 }
 
@@ -63,7 +85,21 @@ function read(
   const parts =
     typeof first === 'string'
       ? ({ name: first, style: 'positional', run, schema: options.input, options } as const)
-      : ({ name: first.name, style: 'record', run: first.run, schema: first.input, options: first } as const)
+      : ({
+          name: first.name,
+          style: 'record',
+          run: first.run,
+          schema: first.input,
+          deps: first.deps,
+          options: first,
+        } as const)
+  const { deps } = parts as { readonly deps?: unknown }
+  if (deps !== undefined && typeof deps !== 'function' && (typeof deps !== 'object' || deps === null)) {
+    throw new ConfigError(
+      'KIQ_CONFIG_INVALID',
+      `The \`deps\` of task "${parts.name}" are ${show(deps)}. Pass a record of keys, or a function that returns one.`,
+    )
+  }
   if (typeof parts.run !== 'function') {
     throw new ConfigError(
       'KIQ_CONFIG_INVALID',

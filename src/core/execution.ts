@@ -1,8 +1,17 @@
 import { KiqError } from '../contract/index.ts'
-import type { Body, Delivery, Labels, Logger, Progress, SettleOutcome, TaskMessage } from '../contract/index.ts'
+import type {
+  Body,
+  Delivery,
+  Invocation,
+  Labels,
+  Logger,
+  Progress,
+  SettleOutcome,
+  TaskMessage,
+} from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
 import type { Placed } from '../util/placed-list.ts'
-import type { ProgressTracker, TaskContext } from './context.ts'
+import type { ExecutionContext, ProgressTracker } from './context.ts'
 import { withFields } from './default-logger.ts'
 import type { State } from './events.ts'
 import type { Results } from './results.ts'
@@ -34,7 +43,7 @@ export interface ExecutionFacts {
  * One execution of one message: the context a task sees, and the switch that ends it early. Expensive parts (signal,
  * logger, progress) are made when first asked for; most tasks never do.
  */
-export class Execution implements TaskContext, Placed {
+export class Execution implements ExecutionContext, Placed {
   /** Among those that run. */
   place = -1
   readonly definition: TaskDefinition
@@ -46,6 +55,7 @@ export class Execution implements TaskContext, Placed {
   isAcked = false
   /** The lease was gone when it was to be acknowledged: nothing that follows counts. */
   isStale = false
+  invocation: Invocation | undefined = undefined
 
   readonly #parts: ExecutionParts
   #controller: AbortController | undefined

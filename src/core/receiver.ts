@@ -224,9 +224,15 @@ export class Receiver {
       )
       return { result: failed(hookError), stored: true, verdict: { kind: 'done' } }
     }
-    const verdict = decision.current
+    const verdict = this.#kept(execution, decision.current, result)
     this.#logFailure(execution, error, verdict)
     return { result, stored: verdict.kind !== 'retry' || verdict.visible === 'failure', verdict }
+  }
+
+  /** The message of a final failure is kept where the task asks for that. */
+  #kept({ definition, isAcked }: Execution, verdict: Verdict, result: TaskResult): Verdict {
+    if (!definition.keepFailed || verdict.kind !== 'done' || isAcked || !result.isErr) return verdict
+    return { kind: 'dead', reason: `${result.error.name}: ${result.error.message}` }
   }
 
   /** What a task asked for by throwing a signal. */

@@ -31,6 +31,12 @@ export function requeueOf(message: TaskMessage, delayMs: number): TaskMessage {
   return nextAttempt(message, delayMs, { [REQUEUE_LABEL]: String(count(message, REQUEUE_LABEL) + 1) })
 }
 
+/** Next attempt of a message that was given up at that delivery: counted as if it had been a retry. */
+export function keptRetryOf(message: TaskMessage, deliveryAttempt: number): TaskMessage {
+  const retries = attemptOf(message, deliveryAttempt) - count(message, REQUEUE_LABEL)
+  return nextAttempt(message, 0, { [RETRIES_LABEL]: retries })
+}
+
 /** Which execution a delivery is: 1 = the first. Counts retries, requeues and redeliveries. */
 export function attemptOf(message: TaskMessage, deliveryAttempt: number): number {
   return count(message, RETRIES_LABEL) + count(message, REQUEUE_LABEL) + Math.max(1, deliveryAttempt)

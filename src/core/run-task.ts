@@ -1,7 +1,8 @@
 import { ConfigError, KiqError } from '../contract/index.ts'
-import type { Logger, TaskMessage } from '../contract/index.ts'
+import type { InjectedCall, Invocation, Logger, TaskInjector, TaskMessage } from '../contract/index.ts'
 import { MAX_TIMER_MS } from '../util/abort.ts'
 import { runInContext } from './context.ts'
+import type { TaskContext } from './context.ts'
 import type { AbortListener, Execution } from './execution.ts'
 import { numberLabel } from './sender.ts'
 import type { TaskDefinition } from './task-definition.ts'
@@ -31,6 +32,8 @@ export interface RunTaskParts {
   readonly abortGraceMs: number
   readonly runIsolated: RunIsolated
   readonly logger: Logger
+  /** Gives tasks what they depend on. */
+  readonly injector: TaskInjector<TaskContext> | undefined
 }
 
 /** Makes the runner of one worker: arguments, context, timeout, abort and grace period. */
@@ -42,13 +45,17 @@ export function createRunTask(parts: RunTaskParts): RunTask {
  * One run of a task's function. After an abort the function has the grace period to end. A task that was told to stop
  * because the worker stops, and still succeeds, has succeeded; with any other reason the reason is the outcome.
  */
-class Run implements AbortListener {
+class Run implements AbortListener, InjectedCall<TaskContext> {
+  args: readonly unknown[] = []
   readonly #execution: Execution
   readonly #parts: RunTaskParts
   readonly #done: RunDone
   #timeout: NodeJS.Timeout | undefined
   #grace: NodeJS.Timeout | undefined
+  #invocation: Invocation | undefined
   #ended = false
+  /** The function of an injected task has ended; what follows is bounded by the injector. */
+  #functionEnded = false
 
   constructor(execution: Execution, parts: RunTaskParts, done: RunDone) {
     this.#execution = execution
@@ -87,6 +94,7 @@ class Run implements AbortListener {
       return
     }
     const { definition } = this.#execution
+    const { injector } = this.#parts
     const { isolate, run } = definition
     try {
       if (isolate !== 'none') {
@@ -96,6 +104,10 @@ class Run implements AbortListener {
           (value) => this.#end(undefined, value),
           (error: unknown) => this.#fail(error),
         )
+        return
+      }
+      if (injector) {
+        this.#inject(injector, args)
         return
       }
       const call = run as (...all: readonly unknown[]) => unknown
@@ -114,8 +126,53 @@ class Run implements AbortListener {
     }
   }
 
+  /** The injector decides what an abort makes of the outcome, since it tells what it opened of that. */
+  #inject(injector: TaskInjector<TaskContext>, args: readonly unknown[]): void {
+    this.args = args
+    const invocation = injector.begin(this)
+    this.#invocation = invocation
+    this.#execution.invocation = invocation
+    const value = runInContext(this.#execution, () => invocation.start())
+    if (!isThenable(value)) {
+      this.#end(undefined, value)
+      return
+    }
+    value.then(
+      (result) => this.#end(undefined, result),
+      (error: unknown) => this.#end({ error }, undefined),
+    )
+    this.#execution.onAbort(this)
+  }
+
+  // What an injector asks
+
+  get task(): TaskDefinition {
+    return this.#execution.definition
+  }
+
+  get message(): TaskMessage {
+    return this.#execution.message
+  }
+
+  get context(): TaskContext {
+    return this.#execution
+  }
+
+  get startedAt(): number {
+    return this.#execution.startedAt
+  }
+
+  get abortedBy(): KiqError | undefined {
+    return this.#execution.abortedBy
+  }
+
+  onFunctionEnd(): void {
+    this.#functionEnded = true
+    this.#clearTimers()
+  }
+
   aborted(reason: KiqError): void {
-    if (this.#ended) return
+    if (this.#ended || this.#functionEnded) return
     const { taskId, taskName } = this.#execution
     this.#grace = setTimeout(() => {
       this.#parts.logger.warn(
@@ -123,8 +180,13 @@ class Run implements AbortListener {
         `The task did not stop within ${this.#parts.abortGraceMs} ms of its signal; its slot is given away while it ` +
           'still runs. Watch context().signal in it, or run it with `isolate`.',
       )
-      this.#fail(reason)
+      this.#abandon(reason)
     }, this.#parts.abortGraceMs)
+  }
+
+  #abandon(reason: KiqError): void {
+    if (this.#invocation) void this.#invocation.abandon(reason).then(() => this.#fail(reason))
+    else this.#fail(reason)
   }
 
   #succeed(value: unknown): void {
@@ -141,9 +203,13 @@ class Run implements AbortListener {
   #end(thrown: Thrown | undefined, value: unknown): void {
     if (this.#ended) return
     this.#ended = true
+    this.#clearTimers()
+    this.#done(thrown, value)
+  }
+
+  #clearTimers(): void {
     if (this.#timeout) clearTimeout(this.#timeout)
     if (this.#grace) clearTimeout(this.#grace)
-    this.#done(thrown, value)
   }
 }
 
@@ -173,6 +239,6 @@ class TaskTimeoutError extends KiqError {
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

@@ -1,5 +1,5 @@
 import { ConfigError, MessageError } from '../contract/index.ts'
-import type { Labels, Schedule, StandardSchema, TaskMessage } from '../contract/index.ts'
+import type { DepsOrThunk, InjectedTask, Labels, Schedule, StandardSchema, TaskMessage } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
 import { show } from '../util/show.ts'
 import { durationMs, wholeNumber } from './duration.ts'
@@ -47,6 +47,13 @@ export interface TaskOptions {
   readonly module?: string | undefined
   /** How long the result is kept; the broker's setting when absent. */
   readonly resultTtl?: Duration | undefined
+  /**
+   * Whether the message of a task that has failed for good is kept with the dead letters, from where `broker.retry(id)`
+   * and `kiq dead retry` send it again. Needs a transport that keeps dead letters.
+   *
+   * @defaultValue `false`
+   */
+  readonly keepFailed?: boolean | undefined
   /** When a scheduler with a `LabelScheduleSource` sends the task by itself. */
   readonly schedule?: readonly TaskSchedule[] | undefined
 }
@@ -55,15 +62,13 @@ export interface TaskOptions {
 export type CallStyle = 'positional' | 'record'
 
 /** Everything the core knows of a task. `run` is absent for tasks that only other workers can execute. */
-export interface TaskDefinition {
-  readonly name: string
+export interface TaskDefinition extends InjectedTask {
   readonly style: CallStyle
-  readonly labels: Labels
-  readonly run: ((...args: readonly never[]) => unknown) | undefined
   readonly schema: StandardSchema | undefined
   readonly params: readonly string[] | undefined
   readonly ackType: AckType | undefined
   readonly isolate: Isolation
+  readonly keepFailed: boolean
   readonly module: string | undefined
   readonly timeoutMs: number | undefined
   readonly resultTtlMs: number | undefined
@@ -75,11 +80,12 @@ export interface DefinitionParts {
   readonly style: CallStyle
   readonly run: ((...args: never[]) => unknown) | undefined
   readonly schema?: StandardSchema | undefined
+  readonly deps?: DepsOrThunk | undefined
   readonly options: TaskOptions
 }
 
 /** @throws {ConfigError} `KIQ_CONFIG_INVALID` for an empty name or an option out of range. */
-export function defineTask({ name, style, run, schema, options }: DefinitionParts): TaskDefinition {
+export function defineTask({ name, style, run, schema, deps, options }: DefinitionParts): TaskDefinition {
   if (typeof name !== 'string' || name === '') {
     throw new ConfigError('KIQ_CONFIG_INVALID', `A task's name is ${show(name)}. Give it a name, as text.`)
   }
@@ -100,7 +106,9 @@ export function defineTask({ name, style, run, schema, options }: DefinitionPart
     style,
     run,
     schema,
+    deps,
     labels,
+    keepFailed: options.keepFailed ?? false,
     params: options.params,
     ackType: options.ackType,
     isolate: options.isolate ?? 'none',
@@ -148,7 +156,25 @@ export function toWireArguments(
         'Pass an object: its fields travel as keywords.',
     )
   }
-  return { args: [], kwargs: { ...input, ...kwargs } }
+  const all = { ...input, ...kwargs }
+  refuseInjected(definition, all)
+  return { args: [], kwargs: all }
+}
+
+/**
+ * An argument never takes the place of an injected value, since they have places of their own. One with the same name is
+ * refused, as whoever sends it means to do that, or does not know which of the two is used.
+ */
+function refuseInjected({ name, deps }: TaskDefinition, kwargs: object): void {
+  if (deps === undefined) return
+  for (const injected in typeof deps === 'function' ? deps() : deps) {
+    if (!Object.hasOwn(kwargs, injected)) continue
+    throw new MessageError(
+      'KIQ_ARGUMENT_INJECTED',
+      `task:${name} > ${injected}: the message has an argument of the name of an injected value. Injected values never ` +
+        'come from a message: leave it out, or rename one of the two.',
+    )
+  }
 }
 
 /** What the schema of a task looks at: the record, or the array of positions. */
@@ -181,7 +207,13 @@ async function validated(
   return Array.isArray(output) ? (output as unknown[]) : [output]
 }
 
-function recordInput(definition: TaskDefinition, { args, kwargs }: TaskMessage): unknown {
+function recordInput(definition: TaskDefinition, message: TaskMessage): unknown {
+  const input = recordOf(definition, message)
+  refuseInjected(definition, input)
+  return input
+}
+
+function recordOf(definition: TaskDefinition, { args, kwargs }: TaskMessage): object {
   if (args.length === 0) return kwargs
   const [only] = args
   if (args.length === 1 && typeof only === 'object' && only !== null && !Array.isArray(only)) {

@@ -1,4 +1,4 @@
-import type { WritableScheduleSource } from '../contract/index.ts'
+import type { Deps, Values, WritableScheduleSource } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
 import type { CreatedSchedule } from './created-schedule.ts'
 import type { CronTrigger, Producer } from './kicker.ts'
@@ -34,6 +34,18 @@ export interface Task<A extends readonly unknown[], F> extends Sendable<A, Await
 export interface RecordTask<A extends readonly unknown[], F> extends Sendable<A, Awaited<F>> {
   (...args: A): F
   run(...args: A): F
+}
+
+/**
+ * A record task with dependencies. Calling it, or `run`, runs the function here with the values it is given, which is all a
+ * unit test needs.
+ */
+export interface InjectedRecordTask<A extends readonly unknown[], I, F, D extends Deps> extends Sendable<
+  A,
+  Awaited<F>
+> {
+  (input: I, deps: Values<D>): F
+  run(input: I, deps: Values<D>): F
 }
 
 /** The sending half of a task. */

@@ -18,7 +18,8 @@ export async function validate(schema: StandardSchema, value: unknown, where: st
   )
 }
 
-function formatIssue(issue: SchemaIssue): string {
+/** An issue of a schema, with its path. */
+export function formatIssue(issue: SchemaIssue): string {
   const path = (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
   return path === '' ? issue.message : `${path}: ${issue.message}`
 }

@@ -187,7 +187,7 @@ export class Worker {
       },
       events,
     )
-    const { resultBackend, logger } = this.#broker.parts
+    const { resultBackend, logger, injector } = this.#broker.parts
     const { transport } = this.#broker
     this.#settler = new Settler({ transport, resultBackend, logger, giveUp: this.#giveUp.signal })
     this.#receiver = new Receiver({
@@ -197,6 +197,7 @@ export class Worker {
         abortGraceMs: this.#graceMs,
         runIsolated: (definition, args, execution, graceMs) => this.#isolates.run(definition, args, execution, graceMs),
         logger,
+        injector,
       }),
       ackType: this.#options.ackType ?? 'when_saved',
       maxDeliveries: this.#options.maxDeliveries ?? 5,

@@ -68,10 +68,12 @@ export class MemoryDeadLetters implements DeadLetters {
   }
 
   /** Newest first. */
-  #select({ ids, queue, limit = Infinity }: DeadLetterFilter): Grave[] {
+  #select({ ids, queue, taskId, limit = Infinity }: DeadLetterFilter): Grave[] {
     const wanted = ids && new Set(ids)
     return this.#graves
-      .filter(({ letter }) => (wanted?.has(letter.id) ?? true) && (queue === undefined || letter.queue === queue))
+      .filter(({ letter }) => wanted?.has(letter.id) ?? true)
+      .filter(({ letter }) => queue === undefined || letter.queue === queue)
+      .filter(({ letter }) => taskId === undefined || letter.taskId === taskId)
       .reverse()
       .slice(0, limit)
   }

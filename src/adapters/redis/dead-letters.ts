@@ -67,27 +67,33 @@ export class RedisDeadLetters implements DeadLetters {
     return count
   }
 
-  async #find({ ids, queue, limit = Infinity }: DeadLetterFilter): Promise<Found[]> {
+  async #find({ ids, queue, taskId, limit = Infinity }: DeadLetterFilter): Promise<Found[]> {
     const queues = (await this.#parts.queues()).filter((keys) => queue === undefined || keys.queue === queue)
+    const isWanted = ({ letter }: Found): boolean => taskId === undefined || letter.taskId === taskId
     const lists = await Promise.all(
-      queues.map(async (keys) => (ids === undefined ? await this.#newest(keys, limit) : await this.#named(keys, ids))),
+      queues.map(async (keys) =>
+        ids === undefined ? await this.#newest(keys, limit, isWanted) : await this.#named(keys, ids),
+      ),
     )
     return lists
       .flat()
+      .filter(isWanted)
       .sort((a, b) => b.letter.diedAt - a.letter.diedAt || compareIds(b.entryId, a.entryId))
       .slice(0, limit)
   }
 
-  async #newest(keys: QueueKeys, limit: number): Promise<Found[]> {
+  /** Entries have no index: those that are not wanted are read and left. */
+  async #newest(keys: QueueKeys, limit: number, isWanted: (one: Found) => boolean): Promise<Found[]> {
     const found: Found[] = []
     let to = '+'
     while (found.length < limit) {
-      const count = Math.min(BATCH, limit - found.length)
+      const count = Math.min(BATCH, limit)
       const reply = await this.#parts.connection().callBuffer('XREVRANGE', keys.dead, to, '-', 'COUNT', count)
       const entries = reply as readonly (readonly [Buffer, readonly Buffer[]])[]
-      for (const entry of entries) found.push(toFound(keys, entry))
-      if (entries.length < count) break
-      to = `(${found.at(-1)?.entryId ?? ''}`
+      found.push(...entries.map((entry) => toFound(keys, entry)).filter(isWanted))
+      const last = entries.at(-1)
+      if (last === undefined || entries.length < count) break
+      to = `(${last[0].toString()}`
     }
     return found
   }

@@ -90,8 +90,13 @@ function remove(database: Database, ids: string): void {
   database.prepare('DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))').run(ids)
 }
 
-/** One of four texts, so that the statements are few. */
-function conditionOf({ ids, queue }: DeadLetterFilter): { readonly where: string; readonly parameters: SqlValue[] } {
+interface Condition {
+  readonly where: string
+  readonly parameters: SqlValue[]
+}
+
+/** One of eight texts, so that the statements are few. */
+function conditionOf({ ids, queue, taskId }: DeadLetterFilter): Condition {
   const parts: string[] = []
   const parameters: SqlValue[] = []
   if (ids !== undefined) {
@@ -102,6 +107,10 @@ function conditionOf({ ids, queue }: DeadLetterFilter): { readonly where: string
   if (queue !== undefined) {
     parts.push('queue = ?')
     parameters.push(queue)
+  }
+  if (taskId !== undefined) {
+    parts.push('task_id = ?')
+    parameters.push(taskId)
   }
   return { where: parts.join(' AND ') || 'TRUE', parameters }
 }

@@ -157,7 +157,7 @@ export class ChildSession {
     const limit = sleep(settings.deadlines.shutdownMs, over.signal).then(() => {
       if (!over.signal.aborted) log.warn({}, 'The broker did not shut down within --shutdown-timeout.')
     })
-    const shutdown = broker.shutdown().catch((error: unknown) => {
+    const shutdown = closeAll(broker).catch((error: unknown) => {
       log.error({ err: error }, 'The shutdown of the broker failed.')
     })
     await Promise.race([shutdown, limit])
@@ -179,6 +179,15 @@ export class ChildSession {
       void this.#parts.send({ type: 'heartbeat', beat })
     }, HEARTBEAT_MS)
     return () => clearInterval(timer)
+  }
+}
+
+/** Injected values first: they may still send. Nobody else uses them, as this process ends. */
+async function closeAll(broker: Broker): Promise<void> {
+  try {
+    await broker.parts.injector?.close()
+  } finally {
+    await broker.shutdown()
   }
 }
 

@@ -7,12 +7,13 @@ import { isMainThread, parentPort } from 'node:worker_threads'
 import type { Broker } from '../broker.ts'
 import type { Failure, Logger, Progress } from '../../contract/index.ts'
 import { ConfigError } from '../../contract/index.ts'
-import type { TaskContext } from '../context.ts'
+import type { ExecutionContext } from '../context.ts'
 import { runInContext } from '../context.ts'
 import { toFailure } from '../failure.ts'
 import { loadModule } from '../load-module.ts'
 import { toPlain } from '../plain.ts'
 import { collectBrokers } from '../registry.ts'
+import type { TaskDefinition } from '../task-definition.ts'
 import { startWatchdog } from '../watchdog.ts'
 import { noResult, rejectTask, requeueTask, retryTask, TaskSignal } from '../signals.ts'
 import { fromFailure } from './pools.ts'
@@ -54,9 +55,8 @@ async function run(order: Extract<ToIsolate, { type: 'run' }>): Promise<void> {
   abort = controller
   try {
     const { definition, broker } = await findTask(order.module, order.message.taskName)
-    const task = definition.run as (...args: readonly unknown[]) => unknown
     const current = createContext(order, broker, controller.signal)
-    const value = await runInContext(current, () => task(...order.args))
+    const value = await runHere({ definition, broker, current, args: order.args })
     // Before it is cloned: cloning would lose what the serializer would have kept or refused.
     answer({ type: 'done', value: toPlain(value, VALUE) })
   } catch (error) {
@@ -66,6 +66,36 @@ async function run(order: Extract<ToIsolate, { type: 'run' }>): Promise<void> {
         : { type: 'failed', error: toFailure(error) },
     )
   }
+}
+
+interface Here {
+  readonly definition: TaskDefinition
+  readonly broker: Broker
+  readonly current: ExecutionContext
+  readonly args: readonly unknown[]
+}
+
+async function runHere({ definition, broker, current, args }: Here): Promise<unknown> {
+  const { injector } = broker.parts
+  if (injector === undefined) {
+    const task = definition.run as (...all: readonly unknown[]) => unknown
+    return await runInContext(current, () => task(...args))
+  }
+  // Only what this task needs, once for all its executions here.
+  await injector.start([{ ...definition, isolate: 'none' }])
+  const { message } = current
+  const invocation = injector.begin({
+    task: definition,
+    args,
+    message,
+    context: current,
+    startedAt: performance.now(),
+    // The worker takes what is returned for the outcome, also after it asked for the end.
+    abortedBy: undefined,
+    onFunctionEnd: () => {},
+  })
+  current.invocation = invocation
+  return await runInContext(current, () => invocation.start())
 }
 
 /** A value that cannot be cloned to the worker is the task's failure. */
@@ -102,7 +132,11 @@ async function findTask(module: string, name: string) {
   )
 }
 
-function createContext(order: Extract<ToIsolate, { type: 'run' }>, broker: Broker, signal: AbortSignal): TaskContext {
+function createContext(
+  order: Extract<ToIsolate, { type: 'run' }>,
+  broker: Broker,
+  signal: AbortSignal,
+): ExecutionContext {
   const { message, attempt } = order
   const { taskId, taskName, labels } = message
   let isAcked = false
@@ -121,6 +155,7 @@ function createContext(order: Extract<ToIsolate, { type: 'run' }>, broker: Broke
       },
       get: async () => (await call({ kind: 'get-progress' })) as Progress | undefined,
     },
+    invocation: undefined,
     get isAcked() {
       return isAcked
     },

@@ -53,6 +53,20 @@ export function registerDeadLetters({ contract, subject, transport: { capabiliti
     expect(await letters.list({ queue: rig.otherQueue, ids })).toEqual([])
   })
 
+  contract('lists and drops dead letters by the id of their task', async (rig) => {
+    await bury(rig, 'a', 'b', 'c')
+    const letters = lettersOf(rig.main)
+    const [c, b] = await listed(rig, 3)
+    // A transport may not know the task of a message.
+    if (b?.taskId === undefined) return
+
+    expect((await letters.list({ taskId: b.taskId })).map(bodyOf)).toEqual(['b'])
+    expect(await letters.list({ taskId: b.taskId, ids: [c?.id ?? ''] })).toEqual([])
+    expect(await letters.list({ taskId: 'of nobody' })).toEqual([])
+    expect(await letters.drop({ taskId: b.taskId })).toBe(1)
+    expect((await listed(rig, 2)).map(bodyOf)).toEqual(['c', 'a'])
+  })
+
   contract('lists all dead letters when there is no filter', async (rig) => {
     await bury(rig, 'a')
 

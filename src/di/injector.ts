@@ -1,0 +1,109 @@
+import type { InjectedCall, InjectedTask, Provider, TaskInjector } from '../contract/index.ts'
+import type { Broker, TaskContext } from '../core/index.ts'
+import { edgesOf } from './binding.ts'
+import type { OwnContainer } from './container.ts'
+import type { Root } from './find-problems.ts'
+import type { Problem } from './problems.ts'
+import type { TaskHooks } from './task-middleware.ts'
+import { TaskRun } from './task-run.ts'
+import type { PlannedHooks, TaskPlan } from './task-run.ts'
+
+export interface InjectorParts {
+  readonly broker: Broker
+  readonly container: OwnContainer
+  readonly middlewares: readonly TaskHooks[]
+  /** Whether the container is closed when the broker stops. */
+  readonly closesContainer: boolean
+}
+
+/** Gives the tasks of a broker what a container has. */
+export class ContainerInjector implements TaskInjector<TaskContext> {
+  readonly #parts: InjectorParts
+  readonly #plans = new Map<InjectedTask, TaskPlan>()
+  #middlewares: readonly PlannedHooks[] | undefined
+
+  constructor(parts: InjectorParts) {
+    this.#parts = parts
+  }
+
+  get container(): OwnContainer {
+    return this.#parts.container
+  }
+
+  /** What asks the container for something. */
+  roots(tasks: readonly InjectedTask[]): readonly Root[] {
+    const ofTasks = tasks.filter(({ run }) => run !== undefined).map(rootOfTask)
+    return [...ofTasks, ...this.#parts.middlewares.map(rootOfHooks)]
+  }
+
+  /** Everything that is worth a word, for `kiq check`. */
+  problems(tasks: readonly InjectedTask[]): readonly Problem[] {
+    return this.container.problems(this.roots(tasks), { unused: true })
+  }
+
+  check(tasks: readonly InjectedTask[]): void {
+    this.container.check(this.roots(tasks))
+  }
+
+  async start(tasks: readonly InjectedTask[]): Promise<void> {
+    // What an isolated task needs is made where it runs.
+    const here = tasks.filter(({ run, isolate }) => run !== undefined && isolate === 'none')
+    const links = here.flatMap((task) => this.#plan(task).links ?? [])
+    await this.container.store.start([...links, ...this.#hooks().flatMap((planned) => planned.links)])
+  }
+
+  begin(call: InjectedCall<TaskContext>): TaskRun {
+    const { broker, container } = this.#parts
+    const plan = this.#plans.get(call.task) ?? this.#plan(call.task)
+    return new TaskRun(call, plan, { store: container.store, broker, middlewares: this.#middlewares ?? this.#hooks() })
+  }
+
+  fork(overrides: readonly Provider[]): ContainerInjector {
+    const container = this.container.fork({ overrides })
+    return new ContainerInjector({ ...this.#parts, container, closesContainer: true })
+  }
+
+  async stop(): Promise<void> {
+    if (this.#parts.closesContainer) await this.close()
+  }
+
+  async close(): Promise<void> {
+    await this.container.close()
+  }
+
+  /** Tasks that were declared after the start are checked here, when they first run. */
+  #plan(task: InjectedTask): TaskPlan {
+    const known = this.#plans.get(task)
+    if (known) return known
+    const { store } = this.container
+    const root = rootOfTask(task)
+    store.check([root])
+    const links = task.deps === undefined ? undefined : store.registry.link(root.edges)
+    const plan = { label: `task:${task.name}`, links }
+    this.#plans.set(task, plan)
+    return plan
+  }
+
+  #hooks(): readonly PlannedHooks[] {
+    if (this.#middlewares) return this.#middlewares
+    const { store } = this.container
+    const roots = this.#parts.middlewares.map(rootOfHooks)
+    store.check(roots)
+    this.#middlewares = this.#parts.middlewares.map((hooks, i) => {
+      const { label, edges } = rootOfHooks(hooks, i)
+      return { hooks, label, links: store.registry.link(edges) }
+    })
+    return this.#middlewares
+  }
+}
+
+function rootOfTask({ name, deps }: InjectedTask): Root {
+  const label = `task:${name}`
+  return { label, edges: edgesOf(deps, label) }
+}
+
+function rootOfHooks({ deps, phase, after, onError }: TaskHooks, index: number): Root & { readonly label: string } {
+  const label = `middleware:${index + 1}`
+  const outlivesScope = phase === 'outside' && (after !== undefined || onError !== undefined)
+  return { label, edges: edgesOf(deps, label), outlivesScope }
+}

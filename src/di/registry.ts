@@ -1,0 +1,117 @@
+import type { Key } from '../contract/index.ts'
+import type { Link } from './binding.ts'
+import { Binding } from './binding.ts'
+import type { Edge } from './keys.ts'
+import { nameOf } from './keys.ts'
+import type { Registered } from './module.ts'
+import type { Problem } from './problems.ts'
+
+const NONE: readonly Binding[] = []
+
+export interface SingletonOwner {
+  /** The value, or a {@link Pending} of it. */
+  singleton(binding: Binding): unknown
+}
+
+/** What is bound to which key in one container. */
+export class Registry {
+  readonly #bindings = new Map<Key, readonly Binding[]>()
+  /** Of the registration itself. */
+  readonly problems: Problem[] = []
+  /** Who makes and closes the singletons that are bound here. */
+  owner: SingletonOwner | undefined
+
+  static of(registered: readonly Registered[]): Registry {
+    const registry = new Registry()
+    for (const one of registered) registry.#add(one)
+    return registry
+  }
+
+  /** The bindings of that key, aliases not followed. */
+  find(key: Key): readonly Binding[] {
+    return this.#bindings.get(key) ?? NONE
+  }
+
+  get all(): readonly Binding[] {
+    return [...this.#bindings.values()].flat()
+  }
+
+  get keys(): Iterable<Key> {
+    return this.#bindings.keys()
+  }
+
+  /** Where the key leads to, behind all aliases. Only for what was checked, as aliases may form a circle. */
+  targets(key: Key): readonly Binding[] {
+    return this.find(key).flatMap((binding) =>
+      binding.recipe.kind === 'alias' ? this.targets(binding.recipe.target) : [binding],
+    )
+  }
+
+  link(edges: readonly Edge[]): readonly Link[] {
+    return edges.map(({ name, mode, key }) => ({ name, mode, key, targets: this.targets(key) }))
+  }
+
+  /**
+   * The same with other providers for some keys. Bindings that reach none of those keys are the same objects, and so are
+   * the singletons they hold.
+   */
+  fork(overrides: readonly Registered[]): Registry {
+    const fork = new Registry()
+    const affected = this.#reaching(overrides.map(({ provider }) => provider.key))
+    const replaced = new Set(overrides.map(({ provider }) => provider.key))
+    for (const [key, bindings] of this.#bindings) {
+      if (replaced.has(key)) continue
+      fork.#bindings.set(key, affected.has(key) ? bindings.map((one) => fork.#binding(one.source)) : bindings)
+    }
+    for (const override of overrides) fork.#add(override)
+    return fork
+  }
+
+  #binding(source: Registered): Binding {
+    return new Binding(source, this)
+  }
+
+  #add(source: Registered): void {
+    const binding = this.#binding(source)
+    const before = this.find(binding.key)
+    if (before.length === 0 || binding.isOverride) {
+      this.#bindings.set(binding.key, [binding])
+    } else if (binding.isMulti && before.every((one) => one.isMulti)) {
+      this.#bindings.set(binding.key, [...before, binding])
+    } else {
+      this.problems.push(duplicate(binding, before))
+    }
+  }
+
+  /** The keys from which one of those can be reached, these included. */
+  #reaching(keys: readonly Key[]): ReadonlySet<Key> {
+    const holders = new Map<Key, Key[]>()
+    for (const binding of this.all) {
+      for (const { key } of binding.edges) {
+        const known = holders.get(key)
+        if (known) known.push(binding.key)
+        else holders.set(key, [binding.key])
+      }
+    }
+    const reached = new Set(keys)
+    for (const key of reached) {
+      for (const holder of holders.get(key) ?? []) reached.add(holder)
+    }
+    return reached
+  }
+}
+
+function duplicate(binding: Binding, before: readonly Binding[]): Problem {
+  const places = [...before, binding].map(({ moduleName }) =>
+    moduleName === undefined ? 'the container itself' : `module "${moduleName}"`,
+  )
+  return {
+    code: 'KIQ_DI_DUPLICATE',
+    severity: 'error',
+    path: [nameOf(binding.key)],
+    message: `${binding.name} is bound ${places.length} times: in ${places.join(', in ')}.`,
+    hint:
+      'Remove one; or mark the one that is to win with `override: true`; or mark all with `multi: true` and ask for ' +
+      `all(${binding.name}).`,
+  }
+}

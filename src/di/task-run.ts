@@ -1,0 +1,199 @@
+import type { InjectedCall, Invocation, Key, KiqError, TaskResult } from '../contract/index.ts'
+import { KiqError as AnyKiqError } from '../contract/index.ts'
+import type { Broker, TaskContext } from '../core/index.ts'
+import { TaskSignal } from '../core/index.ts'
+import type { Link } from './binding.ts'
+import { infoOf } from './builtins.ts'
+import type { TaskInfo } from './builtins.ts'
+import type { Thrown } from './closers.ts'
+import { isPromiseLike } from './closers.ts'
+import type { ContainerStore } from './container-store.ts'
+import { ProviderError, ScopeError } from './errors.ts'
+import { nameOf } from './keys.ts'
+import { Pending } from './pending.ts'
+import { ScopeStore } from './scope.ts'
+import { valueOf } from './store.ts'
+import type { TaskHooks } from './task-middleware.ts'
+import { traced } from './trace.ts'
+
+/** What of a task is the same in each of its executions. */
+export interface TaskPlan {
+  /** Begins the paths of errors. */
+  readonly label: string
+  /** `undefined`: its function takes no dependencies. */
+  readonly links: readonly Link[] | undefined
+}
+
+/** A middleware with what its dependencies lead to. */
+export interface PlannedHooks {
+  readonly hooks: TaskHooks
+  readonly label: string
+  readonly links: readonly Link[]
+}
+
+export interface TaskRunParts {
+  readonly store: ContainerStore
+  readonly broker: Broker
+  readonly middlewares: readonly PlannedHooks[]
+}
+
+/** A middleware whose `before` has run. */
+interface Begun {
+  readonly hooks: TaskHooks
+  readonly deps: object
+  readonly state: unknown
+}
+
+const NO_LINKS: readonly Link[] = []
+
+/**
+ * One execution in a scope of its own: dependencies, `before`, the function, the end of the scope, `after` or `onError`.
+ * Where nothing has to be waited for, nothing is: a task whose dependencies are there is called at once.
+ */
+export class TaskRun implements Invocation {
+  readonly #call: InjectedCall<TaskContext>
+  readonly #plan: TaskPlan
+  readonly #middlewares: readonly PlannedHooks[]
+  readonly #scope: ScopeStore
+  #begun: Begun[] | undefined
+  #info: TaskInfo | undefined
+  #phase: 'preparing' | 'running' | 'ending' = 'preparing'
+  #isAbandoned = false
+
+  constructor(call: InjectedCall<TaskContext>, plan: TaskPlan, { store, broker, middlewares }: TaskRunParts) {
+    this.#call = call
+    this.#plan = plan
+    this.#middlewares = middlewares
+    this.#scope = new ScopeStore(store, { context: call.context, startedAt: call.startedAt, broker })
+  }
+
+  start(): unknown {
+    const { links = NO_LINKS, label } = this.#plan
+    let values: unknown
+    try {
+      values = this.#scope.record(links)
+    } catch (error) {
+      return this.#fail(named(error, label, links))
+    }
+    if (values instanceof Pending || this.#middlewares.length > 0) return this.#startSlowly(values)
+    return this.#run(values)
+  }
+
+  async #startSlowly(values: unknown): Promise<unknown> {
+    const { links = NO_LINKS, label } = this.#plan
+    let deps: unknown
+    try {
+      deps = await valueOf(values)
+    } catch (error) {
+      return await this.#fail(named(error, label, links))
+    }
+    for (const middleware of this.#middlewares) {
+      if (this.#isAbandoned) return undefined
+      try {
+        ;(this.#begun ??= []).push(await this.#before(middleware))
+      } catch (error) {
+        return await this.#fail(named(error, middleware.label, middleware.links))
+      }
+    }
+    return this.#isAbandoned ? undefined : await this.#run(deps)
+  }
+
+  async #before({ hooks, links }: PlannedHooks): Promise<Begun> {
+    const deps = (await valueOf(this.#scope.record(links))) as object
+    return { hooks, deps, state: await hooks.before?.(this.#taskInfo(), deps) }
+  }
+
+  #run(deps: unknown): unknown {
+    const { task, args } = this.#call
+    const run = task.run as (...all: readonly unknown[]) => unknown
+    this.#phase = 'running'
+    try {
+      const value = this.#plan.links === undefined ? run(...args) : run(...args, deps)
+      if (!isPromiseLike(value)) return this.#succeed(value)
+      return value.then(
+        (result) => this.#succeed(result),
+        (error: unknown) => this.#fail(error),
+      )
+    } catch (error) {
+      return this.#fail(error)
+    }
+  }
+
+  #succeed(value: unknown): unknown {
+    if (this.#isAbandoned) return undefined
+    const { abortedBy } = this.#call
+    // What was told to stop, and not because the worker stops, has failed, whatever it returned.
+    if (abortedBy && !AnyKiqError.is(abortedBy, 'KIQ_WORKER_STOPPED')) return this.#fail(abortedBy)
+    this.#call.onFunctionEnd()
+    this.#phase = 'ending'
+    if (this.#begun === undefined && this.#scope.endAtOnce()) return value
+    return this.#end(undefined, value)
+  }
+
+  async #fail(error: unknown): Promise<unknown> {
+    if (this.#isAbandoned) return undefined
+    const thrown = { error: this.#call.abortedBy ?? error }
+    this.#call.onFunctionEnd()
+    this.#phase = 'ending'
+    return await this.#end(thrown, undefined)
+  }
+
+  async abandon(reason: KiqError): Promise<void> {
+    this.#isAbandoned = true
+    this.#phase = 'ending'
+    // The reason is what whoever abandons it has already.
+    await this.#end({ error: reason }, undefined).catch(() => {})
+  }
+
+  async #end(thrown: Thrown | undefined, value: unknown): Promise<unknown> {
+    // A task that ends without a result has ended well: what it did is kept.
+    const isNoResult = thrown?.error instanceof TaskSignal && thrown.error.steering.kind === 'no-result'
+    const failure = isNoResult ? undefined : thrown
+    await this.#tell('inside', failure, value)
+    const ended = await this.#scope.end(failure, this.#call.context.log)
+    await this.#tell('outside', ended, value)
+    if (ended) throw ended.error
+    if (thrown) throw thrown.error
+    return value
+  }
+
+  /** Runs `after` or `onError` of the middlewares of that phase, the last one first. */
+  async #tell(phase: TaskHooks['phase'], failure: Thrown | undefined, value: unknown): Promise<void> {
+    if (this.#begun === undefined) return
+    const info = this.#taskInfo()
+    for (const { hooks, deps, state } of this.#begun.toReversed()) {
+      if (hooks.phase !== phase) continue
+      try {
+        if (failure) await hooks.onError?.(info, failure.error, state, deps)
+        else await hooks.after?.(info, this.#result(value), state, deps)
+      } catch (err) {
+        const hook = failure ? 'onError' : 'after'
+        this.#call.context.log.error({ err, hook }, `The hook ${hook} of a task middleware threw; that is ignored.`)
+      }
+    }
+  }
+
+  #result(returnValue: unknown): TaskResult {
+    const { startedAt, message } = this.#call
+    const executionTime = Math.round((performance.now() - startedAt) / 10) / 100
+    return { isErr: false, returnValue, executionTime, labels: message.labels }
+  }
+
+  #taskInfo(): TaskInfo {
+    return (this.#info ??= infoOf(this.#call))
+  }
+
+  /** For `inject()`. */
+  scopeForFunctions(key: Key): ScopeStore {
+    if (this.#phase !== 'preparing') return this.#scope
+    throw new ScopeError(
+      'KIQ_DI_NO_SCOPE',
+      `inject(${nameOf(key)}) was called while the dependencies of the task were being made. Providers and \`before\` ` +
+        'hooks declare theirs in `deps`.',
+    )
+  }
+}
+
+function named(error: unknown, label: string, links: readonly Link[]): unknown {
+  return error instanceof ProviderError ? traced(error, [label], links) : error
+}
