@@ -318,7 +318,7 @@ export class Broker implements Producer {
    * @throws what the function threw, the same object.
    */
   execute<A extends readonly unknown[], R>(task: RecordSendable<A, R>, ...call: ExecuteCall<A>): Promise<R>
-  execute<A extends readonly unknown[], R>(task: Sendable<A, R>, args: A, options?: ExecuteOptions): Promise<R>
+  execute<A extends readonly unknown[], R>(task: Sendable<A, R>, args: NoInfer<A>, options?: ExecuteOptions): Promise<R>
   async execute<R>(task: Sendable<readonly unknown[], R>, input?: unknown, options?: ExecuteOptions): Promise<R> {
     return await execute(this, task, input, options)
   }
