@@ -11,7 +11,7 @@ const layers = {
   serve: ['contract', 'core', 'util'],
   observability: ['contract', 'core', 'util'],
   dashboard: ['contract', 'core', 'util'],
-  testing: ['contract', 'core', 'adapters/memory', 'util'],
+  testing: ['contract', 'core', 'di', 'adapters/memory', 'util'],
 }
 
 /** Tests stand outside the layers; that nothing imports them is a rule of its own. */

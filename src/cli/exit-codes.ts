@@ -14,11 +14,13 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
+const USAGE_ERRORS: readonly string[] = ['ConfigError', 'InjectionError']
+
 /**
  * Exit code after an error. Looks at the name, not at the class: the error may come from the copy of this package that
  * the user's module imports.
  */
 export function exitCodeOf(error: unknown): ExitCode {
-  const isUsage = KiqError.is(error) && error.name === 'ConfigError' && error.code !== 'KIQ_UNSUPPORTED'
+  const isUsage = KiqError.is(error) && USAGE_ERRORS.includes(error.name) && error.code !== 'KIQ_UNSUPPORTED'
   return isUsage ? EXIT.USAGE : EXIT.FAILED
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 
 import { withoutAliases } from './argv-aliases.ts'
+import { addCheckCommand } from './check/command.ts'
 import { addDeadCommand } from './dead/command.ts'
 import { formatReport, reportError } from './error-report.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
@@ -33,6 +34,9 @@ export async function runCli(argv: readonly string[]): Promise<ExitCode> {
   })
   addScheduleCommand(program)
   addInfoCommand(program)
+  addCheckCommand(program, (code) => {
+    exitCode = code
+  })
   addDeadCommand(program)
   try {
     await program.parseAsync(withoutAliases(argv), { from: 'user' })

@@ -1,4 +1,6 @@
 export { checkSchedule } from './check-schedule.ts'
+export { systemClock } from './clock.ts'
+export type { Clock } from './clock.ts'
 export { durationOption } from './duration-option.ts'
 export {
   BrokerError,

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 
-import { ConfigError } from '../contract/index.ts'
+import { ConfigError, systemClock } from '../contract/index.ts'
 import type {
+  Clock,
   Formatter,
   Logger,
   Middleware,
@@ -73,6 +74,12 @@ export interface BrokerOptions {
   readonly serializer?: Serializer | undefined
   /** @defaultValue warnings and errors to the console */
   readonly logger?: Logger | undefined
+  /**
+   * When delays and timeouts of tasks are over: for tests.
+   *
+   * @defaultValue the system's
+   */
+  readonly clock?: Clock | undefined
 }
 
 /** Formats of a broker whose messages do not leave the process; used until a serializer or formatter is chosen. */
@@ -95,6 +102,8 @@ export class Broker implements Producer {
   /** Name of this process for the transport: host, process id and a random part. */
   readonly workerId: string = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`
 
+  /** @internal */
+  readonly clock: Clock
   readonly #tasks = new TaskRegistry()
   readonly #middlewares = new MiddlewareStack()
   readonly #sender: Sender
@@ -109,6 +118,8 @@ export class Broker implements Producer {
   #logger: Logger
   #nextId: () => string = randomTaskId
   #injector: TaskInjector<TaskContext> | undefined
+  /** Sends the tasks of this broker in its place. */
+  #standIn: Broker | undefined
   readonly #lifecycle: Lifecycle
 
   constructor(transport: Transport, options: BrokerOptions = {}, inProcess?: InProcessFormats) {
@@ -120,6 +131,7 @@ export class Broker implements Producer {
     this.#inProcess = options.serializer ? undefined : inProcess
     this.#formatter = this.#inProcess?.formatter ?? new TaskiqFormatter(this.#serializer)
     this.#logger = options.logger ?? defaultLogger
+    this.clock = options.clock ?? systemClock
     this.#sendTimeoutMs = optionalDurationMs('sendTimeout', options.sendTimeout, 10_000)
     this.#sender = new Sender({
       transport,
@@ -129,6 +141,7 @@ export class Broker implements Producer {
       defaultQueue: this.defaultQueue,
       sendTimeoutMs: this.#sendTimeoutMs,
       scheduleSource: () => this.#scheduleSource,
+      clock: this.clock,
       assertStarted: () => this.#lifecycle.assertStarted(),
     })
     this.#lifecycle = new Lifecycle({
@@ -163,7 +176,7 @@ export class Broker implements Producer {
   readonly task: DeclareTask = declareWith((declared) => {
     this.#tasks.add(declared.definition)
     this.#lifecycle.tellOfTask()
-    return () => this
+    return () => this.#standIn ?? this
   })
 
   /** A task that other workers execute: it has a name and types, and no body here. */
@@ -172,7 +185,7 @@ export class Broker implements Producer {
     options: TaskOptions = {},
   ): Sendable<A, R> {
     const definition = defineTask({ name, style: 'positional', run: undefined, options })
-    return createSendable<A, R>(definition, () => this)
+    return createSendable<A, R>(definition, () => this.#standIn ?? this)
   }
 
   /** The task of that name: of this broker, else a shared one. */
@@ -188,6 +201,30 @@ export class Broker implements Producer {
   /** Handle of a task that was sent earlier or elsewhere. */
   sentTask<R = unknown>(taskId: string): SentTask<R> {
     return new SentTask<R>(taskId, this)
+  }
+
+  /** @internal Makes tasks that were declared elsewhere tasks of this broker, too. */
+  adopt(tasks: readonly TaskDefinition[]): void {
+    for (const task of tasks) if (this.findTask(task.name) !== task) this.#tasks.add(task)
+    this.#lifecycle.tellOfTask()
+  }
+
+  /**
+   * @internal Has the tasks of this broker sent by another: for tests.
+   *
+   * @returns Ends that.
+   */
+  lendTo(standIn: Broker): () => void {
+    if (this.#standIn) {
+      throw new ConfigError(
+        'KIQ_CONFIG_INVALID',
+        'Another test has this broker now. Close the one before, with `shutdown()`.',
+      )
+    }
+    this.#standIn = standIn
+    return () => {
+      this.#standIn = undefined
+    }
   }
 
   // --- configuration; each returns the broker
@@ -291,6 +328,11 @@ export class Broker implements Producer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown()
+  }
+
+  /** @internal @throws when what its tasks ask for cannot be injected. */
+  checkInjection(): void {
+    this.#lifecycle.checkInjection()
   }
 
   /**

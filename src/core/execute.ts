@@ -90,6 +90,7 @@ async function run({ broker, definition, injector, options }: Setting, received:
   const runTask = createRunTask({
     abortGraceMs: ABORT_GRACE_MS,
     logger,
+    clock: broker.clock,
     injector,
     runIsolated: () => Promise.reject(new TypeError('An execution in this process is not isolated.')),
   })

@@ -109,7 +109,7 @@ export class Lifecycle {
     try {
       await this.#once(async () => {
         if (this.#role === 'worker') return
-        this.#checkInjection()
+        this.checkInjection()
         if (this.#role === 'stopped') {
           refuseInIsolate('A worker')
           await this.#start('worker', events)
@@ -184,7 +184,7 @@ export class Lifecycle {
   }
 
   /** Before anything is connected: what cannot work shall not begin. */
-  #checkInjection(): void {
+  checkInjection(): void {
     const tasks = this.#parts.tasks()
     const injector = this.#parts.injector()
     if (injector) {

@@ -1,6 +1,5 @@
 import { ConfigError, KiqError } from '../contract/index.ts'
-import type { InjectedCall, Invocation, Logger, TaskInjector, TaskMessage } from '../contract/index.ts'
-import { MAX_TIMER_MS } from '../util/abort.ts'
+import type { Clock, InjectedCall, Invocation, Logger, TaskInjector, TaskMessage } from '../contract/index.ts'
 import { runInContext } from './context.ts'
 import type { TaskContext } from './context.ts'
 import type { AbortListener, Execution } from './execution.ts'
@@ -32,6 +31,7 @@ export interface RunTaskParts {
   readonly abortGraceMs: number
   readonly runIsolated: RunIsolated
   readonly logger: Logger
+  readonly clock: Clock
   /** Gives tasks what they depend on. */
   readonly injector: TaskInjector<TaskContext> | undefined
 }
@@ -50,7 +50,7 @@ class Run implements AbortListener, InjectedCall<TaskContext> {
   readonly #execution: Execution
   readonly #parts: RunTaskParts
   readonly #done: RunDone
-  #timeout: NodeJS.Timeout | undefined
+  #stopTimeout: (() => void) | undefined
   #grace: NodeJS.Timeout | undefined
   #invocation: Invocation | undefined
   #ended = false
@@ -71,7 +71,7 @@ class Run implements AbortListener, InjectedCall<TaskContext> {
     }
     try {
       const timeoutMs = timeoutOf(definition, message)
-      if (timeoutMs !== undefined) this.#timeout = startTimeout(this.#execution, timeoutMs)
+      if (timeoutMs !== undefined) this.#startTimeout(timeoutMs)
       const args = fromWireArguments(definition, message)
       if (args instanceof Promise) {
         this.#execution.onAbort(this)
@@ -85,6 +85,13 @@ class Run implements AbortListener, InjectedCall<TaskContext> {
     } catch (error) {
       this.#fail(error)
     }
+  }
+
+  #startTimeout(timeoutMs: number): void {
+    const execution = this.#execution
+    this.#stopTimeout = this.#parts.clock.schedule(timeoutMs, () => {
+      execution.abort(new TaskTimeoutError(execution.taskName, timeoutMs))
+    })
   }
 
   #call(args: readonly unknown[]): void {
@@ -208,7 +215,7 @@ class Run implements AbortListener, InjectedCall<TaskContext> {
   }
 
   #clearTimers(): void {
-    if (this.#timeout) clearTimeout(this.#timeout)
+    this.#stopTimeout?.()
     if (this.#grace) clearTimeout(this.#grace)
   }
 }
@@ -219,13 +226,6 @@ function timeoutOf(definition: TaskDefinition, message: TaskMessage): number | u
   if (seconds === undefined) return definition.timeoutMs
   if (seconds > 0) return seconds * 1000
   throw new ConfigError('KIQ_LABEL_INVALID', `Label "timeout" is ${seconds} seconds. Use more than 0, or leave it out.`)
-}
-
-function startTimeout(execution: Execution, timeoutMs: number): NodeJS.Timeout {
-  return setTimeout(
-    () => execution.abort(new TaskTimeoutError(execution.taskName, timeoutMs)),
-    Math.min(timeoutMs, MAX_TIMER_MS),
-  )
 }
 
 /** Reason of a timeout; called `TimeoutError` on the wire, which Python knows as a builtin. */
@@ -239,6 +239,6 @@ class TaskTimeoutError extends KiqError {
   }
 }
 
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
+function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

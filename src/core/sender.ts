@@ -1,5 +1,6 @@
 import { BrokerError, ConfigError, KiqError, MessageError, PartialSendError } from '../contract/index.ts'
 import type {
+  Clock,
   Formatter,
   Labels,
   Logger,
@@ -24,6 +25,7 @@ export interface SenderParts {
   readonly logger: () => Logger
   readonly defaultQueue: string
   readonly sendTimeoutMs: number
+  readonly clock: Clock
   /** Where messages wait whose time the transport cannot keep. */
   readonly scheduleSource: () => WritableScheduleSource | undefined
   /** Throws when the broker is not started. */
@@ -142,7 +144,7 @@ export class Sender {
 
   async #schedule({ taskId, taskName, labels, args, kwargs }: TaskMessage, waitMs: number): Promise<void> {
     const { delay: _delay, ...others } = labels
-    const time = Date.now() + Math.round(waitMs)
+    const time = this.#parts.clock.now() + Math.round(waitMs)
     const schedule = { scheduleId: taskId, taskId, taskName, labels: others, args, kwargs, time }
     await this.#parts.scheduleSource()?.addSchedule(schedule)
   }
@@ -182,7 +184,7 @@ export class Sender {
     }
     if (seconds !== undefined && seconds > 0) {
       this.#requireDelays()
-      timing.deliverAt = Date.now() + Math.round(seconds * 1000)
+      timing.deliverAt = this.#parts.clock.now() + Math.round(seconds * 1000)
     }
     const rank = numberLabel('priority', priority)
     // A transport without priorities delivers in order, as Taskiq's brokers do with this label.

@@ -197,6 +197,7 @@ export class Worker {
         abortGraceMs: this.#graceMs,
         runIsolated: (definition, args, execution, graceMs) => this.#isolates.run(definition, args, execution, graceMs),
         logger,
+        clock: this.#broker.clock,
         injector,
       }),
       ackType: this.#options.ackType ?? 'when_saved',

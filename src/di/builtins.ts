@@ -1,10 +1,13 @@
-import type { Labels, Logger, Token } from '../contract/index.ts'
+import { systemClock } from '../contract/index.ts'
+import type { Clock as ClockFace, Labels, Logger, Token } from '../contract/index.ts'
 import type { ProgressTracker, State } from '../core/index.ts'
 import type { Enqueuer as EnqueuerFace } from './enqueuer.ts'
 import { createEnqueuer } from './enqueuer.ts'
 import { BUILT_IN } from './find-problems.ts'
 import { nameOf, token } from './keys.ts'
 import type { Registered } from './module.ts'
+import { bind } from './provider.ts'
+import type { ProviderRecord } from './provider.ts'
 import type { Scope, ScopeStore, TaskFacts } from './scope.ts'
 import { taskOf } from './scope.ts'
 import { sentAt } from './sent-at.ts'
@@ -45,6 +48,8 @@ export const TaskProgress: Token<ProgressTracker> = token<ProgressTracker>('Task
 export const TaskState: Token<State> = token<State>('TaskState')
 /** Sends tasks as children of the running one. */
 export const Enqueuer: Token<EnqueuerFace> = token<EnqueuerFace>('Enqueuer')
+/** What time it is; a test sets it. */
+export const Clock: Token<ClockFace> = token<ClockFace>('Clock')
 /** The scope itself, for what is not known before the task runs. */
 export const CurrentScope: Token<Scope> = token<Scope>('CurrentScope')
 
@@ -64,6 +69,7 @@ export const builtIns: readonly Registered[] = [
   ofTask(TaskState, ({ context }) => context.state),
   ofTask(Enqueuer, createEnqueuer),
   ambient(CurrentScope, (scope) => scope),
+  { provider: bind(Clock, { value: systemClock }) as ProviderRecord, moduleName: BUILT_IN },
 ]
 
 function ofTask<T>(key: Token<T>, read: (task: TaskFacts) => T): Registered {

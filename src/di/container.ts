@@ -36,6 +36,10 @@ export interface ContainerOptions {
   readonly logger?: Logger | undefined
 }
 
+export interface CopyOptions extends Pick<ContainerOptions, 'modules' | 'providers'> {
+  readonly overrides: readonly Provider[]
+}
+
 /** A task, as far as its dependencies go: what `broker.task()` returns. */
 export interface ValidatedTask {
   readonly definition: InjectedTask
@@ -185,6 +189,13 @@ export class OwnContainer implements Container {
     const fork = new OwnContainer(this.#options, new ContainerStore({ ...store.parts, registry }))
     fork.check([])
     return fork
+  }
+
+  /** One of its own for a test: with nothing made yet, nothing shared, and other values for some keys. */
+  copy({ modules = [], providers = [], overrides }: CopyOptions): OwnContainer {
+    const { store } = this
+    const registry = store.registry.copy(flatten(modules, providers)).fork(flatten([], overrides))
+    return new OwnContainer(this.#options, new ContainerStore({ ...store.parts, registry }))
   }
 
   scope(seeds: Iterable<readonly [key: Key, value: unknown]> = []): Scope {

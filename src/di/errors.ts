@@ -1,9 +1,9 @@
-import { KiqError } from '../contract/index.ts'
+import { ConfigError, KiqError } from '../contract/index.ts'
 import type { ErrorCode } from '../contract/index.ts'
 import type { Problem } from './problems.ts'
 
 /** The bindings do not fit together; `problems` has each with its path. Never worth retrying. */
-export class InjectionError extends KiqError {
+export class InjectionError extends ConfigError {
   readonly problems: readonly Problem[]
 
   /** @param problems - At least one. The code is that of the only one, else `KIQ_DI_INVALID`. */

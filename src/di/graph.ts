@@ -85,12 +85,11 @@ export class Graph {
 
   #explain(node: GraphNode): string {
     const users = this.edges.filter(({ to }) => to === node.id).map(({ from, mode }) => from + modeText(mode))
-    return [
-      captionOf(node).join(', '),
-      ...this.#needs(node.id, '  ', new Set([node.id])),
-      users.length === 0 ? 'needed by nobody' : `needed by ${[...new Set(users)].join(', ')}`,
-      '',
-    ].join('\n')
+    const needs = [captionOf(node).join(', '), ...this.#needs(node.id, '  ', new Set([node.id]))]
+    if (node.kind === 'task') return [...needs, ''].join('\n')
+    return [...needs, users.length === 0 ? 'needed by nobody' : `needed by ${[...new Set(users)].join(', ')}`, ''].join(
+      '\n',
+    )
   }
 
   #needs(id: string, indent: string, above: ReadonlySet<string>): readonly string[] {
@@ -141,7 +140,8 @@ class Builder {
       ...(moduleName === undefined ? {} : { module: moduleName }),
     })
     this.#ids.set(binding, id)
-    this.#follow(id, binding.edges)
+    const isClass = recipe.kind === 'class'
+    this.#follow(id, isClass ? binding.edges.map(asParameter) : binding.edges)
     return id
   }
 
@@ -168,6 +168,11 @@ class Builder {
     this.nodes.push({ id, ...node })
     return id
   }
+}
+
+/** The names of a constructor's dependencies are their positions. */
+function asParameter(edge: Edge): Edge {
+  return { ...edge, name: `parameter ${Number(edge.name) + 1}` }
 }
 
 function captionOf({ name, kind, scope, module }: GraphNode): readonly string[] {

@@ -1,7 +1,7 @@
 import type { InjectedCall, InjectedTask, Provider, TaskInjector } from '../contract/index.ts'
 import type { Broker, TaskContext } from '../core/index.ts'
 import { edgesOf } from './binding.ts'
-import type { OwnContainer } from './container.ts'
+import type { CopyOptions, OwnContainer } from './container.ts'
 import type { Root } from './find-problems.ts'
 import type { Problem } from './problems.ts'
 import type { TaskHooks } from './task-middleware.ts'
@@ -14,6 +14,11 @@ export interface InjectorParts {
   readonly middlewares: readonly TaskHooks[]
   /** Whether the container is closed when the broker stops. */
   readonly closesContainer: boolean
+}
+
+export interface TestParts extends CopyOptions {
+  readonly broker: Broker
+  readonly middlewares: readonly TaskHooks[]
 }
 
 /** Gives the tasks of a broker what a container has. */
@@ -61,6 +66,16 @@ export class ContainerInjector implements TaskInjector<TaskContext> {
   fork(overrides: readonly Provider[]): ContainerInjector {
     const container = this.container.fork({ overrides })
     return new ContainerInjector({ ...this.#parts, container, closesContainer: true })
+  }
+
+  /** With a container of its own, for a broker that stands in for this one in a test. */
+  forTest({ broker, middlewares, ...more }: TestParts): ContainerInjector {
+    return new ContainerInjector({
+      broker,
+      container: this.container.copy(more),
+      middlewares: [...this.#parts.middlewares, ...middlewares],
+      closesContainer: true,
+    })
   }
 
   async stop(): Promise<void> {

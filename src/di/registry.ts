@@ -57,6 +57,7 @@ export class Registry {
    */
   fork(overrides: readonly Registered[]): Registry {
     const fork = new Registry()
+    fork.problems.push(...this.problems)
     const affected = this.#reaching(overrides.map(({ provider }) => provider.key))
     const replaced = new Set(overrides.map(({ provider }) => provider.key))
     for (const [key, bindings] of this.#bindings) {
@@ -65,6 +66,13 @@ export class Registry {
     }
     for (const override of overrides) fork.#add(override)
     return fork
+  }
+
+  /** The same providers and some more, of which nothing is made yet. */
+  copy(more: readonly Registered[]): Registry {
+    const copy = Registry.of([...this.all.map(({ source }) => source), ...more])
+    copy.problems.unshift(...this.problems)
+    return copy
   }
 
   #binding(source: Registered): Binding {

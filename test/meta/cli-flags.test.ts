@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const PAGES = {
-  'docs/worker.md': ['worker', 'info', 'dead list', 'dead retry', 'dead drop'],
+  'docs/worker.md': ['worker', 'info', 'check', 'dead list', 'dead retry', 'dead drop'],
   'docs/scheduler.md': [
     'scheduler',
     ...['list', 'next', 'run', 'pause', 'resume', 'remove'].map((name) => `schedule ${name}`),

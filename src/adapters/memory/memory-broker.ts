@@ -53,7 +53,7 @@ export class InMemoryBroker extends Broker {
 
   constructor(options: InMemoryBrokerOptions = {}) {
     const results = new MemoryResultBackend({ maxStoredResults: options.maxStoredResults ?? 10_000 })
-    const transport = new MemoryTransport({ results })
+    const transport = new MemoryTransport({ results, clock: options.clock })
     super(
       transport,
       { resultBackend: results, ...options },

@@ -1,6 +1,7 @@
-import { BrokerError, ConfigError } from '../../contract/index.ts'
+import { BrokerError, ConfigError, systemClock } from '../../contract/index.ts'
 import type {
   CancelOutcome,
+  Clock,
   DeadLetters,
   Delivery,
   QueueDepth,
@@ -14,7 +15,6 @@ import type {
   TransportStart,
   WireMessage,
 } from '../../contract/index.ts'
-import { MAX_TIMER_MS } from '../../util/abort.ts'
 import { Heap } from '../../util/heap.ts'
 import { MemoryDeadLetters } from './dead-letters.ts'
 import { Entry, EntryList } from './entry.ts'
@@ -44,6 +44,12 @@ export interface MemoryTransportOptions {
   readonly maxDeadLetters?: number | undefined
   /** Results of this backend are stored in the step that settles; see {@link MemoryTransport.joins}. */
   readonly results?: MemoryResultBackend | undefined
+  /**
+   * When delayed messages are due.
+   *
+   * @defaultValue the system's
+   */
+  readonly clock?: Clock | undefined
 }
 
 interface Waiter {
@@ -105,12 +111,14 @@ export class MemoryTransport implements Transport {
   #turn = 0
   #start: TransportStart | undefined
   #publishing = false
-  #timer: NodeJS.Timeout | undefined
+  readonly #clock: Clock
+  #stopTimer: (() => void) | undefined
   #timerAt = Infinity
 
   constructor(options: MemoryTransportOptions = {}) {
     this.#maxMessages = limit('maxMessages', options.maxMessages ?? DEFAULT_MAX_MESSAGES)
     this.#results = options.results
+    this.#clock = options.clock ?? systemClock
     this.#dead = new MemoryDeadLetters({
       maxLetters: limit('maxDeadLetters', options.maxDeadLetters ?? DEFAULT_MAX_DEAD_LETTERS),
       resend: (entry) => {
@@ -235,7 +243,7 @@ export class MemoryTransport implements Transport {
   #accept(message: WireMessage): void {
     const entry = new Entry(message, 1)
     const { deliverAt } = message
-    if (deliverAt === undefined || deliverAt <= Date.now()) {
+    if (deliverAt === undefined || deliverAt <= this.#clock.now()) {
       this.#append(entry)
       return
     }
@@ -272,7 +280,7 @@ export class MemoryTransport implements Transport {
 
   /** Moves what is due from the delayed to the ready ones. */
   #promote(): void {
-    const now = Date.now()
+    const now = this.#clock.now()
     for (
       let first = this.#delayed.peek();
       first !== undefined && first.deliverAt <= now;
@@ -342,16 +350,13 @@ export class MemoryTransport implements Transport {
   /** One timer for all delayed messages, and only while somebody waits for them. */
   #setTimer(at: number): void {
     if (at === this.#timerAt) return
-    clearTimeout(this.#timer)
+    this.#stopTimer?.()
     this.#timerAt = at
     if (at === Infinity) return
-    this.#timer = setTimeout(
-      () => {
-        this.#timerAt = Infinity
-        this.#serve()
-      },
-      Math.min(Math.max(at - Date.now(), 0), MAX_TIMER_MS),
-    )
+    this.#stopTimer = this.#clock.schedule(at - this.#clock.now(), () => {
+      this.#timerAt = Infinity
+      this.#serve()
+    })
   }
 
   #assertStarted(action: string): void {
