@@ -83,16 +83,17 @@ export interface InjectedCall<C = unknown> {
   readonly abortedBy: KiqError | undefined
   /** The function has ended; what follows is bounded by the injector itself, and no timeout ends it. */
   onFunctionEnd(): void
+  /**
+   * Told once how the execution ended: with what was thrown, or with its value. A callback, because this stands in the path
+   * of every message.
+   */
+  onEnd(thrown: { readonly error: unknown } | undefined, value: unknown): void
 }
 
 /** An execution that an injector has taken over. */
 export interface Invocation {
-  /**
-   * Resolves the dependencies, runs the function, closes what was opened.
-   *
-   * @returns The value, or a promise of it; throws or rejects with the outcome of a failed execution.
-   */
-  start(): unknown
+  /** Resolves the dependencies, runs the function, closes what was opened, and tells `onEnd` of the call. Never throws. */
+  start(): void
   /**
    * Nobody waits for the function any more: closes what was opened for it, with this reason, though it may still run.
    * Resolves when that is done, in bounded time; never rejects.

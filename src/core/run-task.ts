@@ -139,16 +139,8 @@ class Run implements AbortListener, InjectedCall<TaskContext> {
     const invocation = injector.begin(this)
     this.#invocation = invocation
     this.#execution.invocation = invocation
-    const value = runInContext(this.#execution, () => invocation.start())
-    if (!isThenable(value)) {
-      this.#end(undefined, value)
-      return
-    }
-    value.then(
-      (result) => this.#end(undefined, result),
-      (error: unknown) => this.#end({ error }, undefined),
-    )
-    this.#execution.onAbort(this)
+    runInContext(this.#execution, () => invocation.start())
+    if (!this.#ended) this.#execution.onAbort(this)
   }
 
   // What an injector asks
@@ -171,6 +163,10 @@ class Run implements AbortListener, InjectedCall<TaskContext> {
 
   get abortedBy(): KiqError | undefined {
     return this.#execution.abortedBy
+  }
+
+  onEnd(thrown: Thrown | undefined, value: unknown): void {
+    this.#end(thrown, value)
   }
 
   onFunctionEnd(): void {

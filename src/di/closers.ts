@@ -18,7 +18,7 @@ export interface ClosingOptions {
 
 type AnyGenerator = Generator<unknown, void, void> | AsyncGenerator<unknown, void, void>
 
-interface Closer {
+export interface Closer {
   readonly binding: Binding
   readonly dispose?: (() => unknown) | undefined
   readonly generator?: AnyGenerator | undefined
@@ -30,8 +30,6 @@ interface Closer {
  */
 export class Closers {
   #stack: Closer[] = []
-  /** Set when all was closed: what comes now is closed at once. */
-  #late: ClosingOptions | undefined
 
   get size(): number {
     return this.#stack.length
@@ -39,18 +37,16 @@ export class Closers {
 
   add(closer: Closer): void {
     this.#stack.push(closer)
-    if (this.#late) void this.#closeAll(this.#stack, undefined, this.#late)
   }
 
   /**
-   * Closes all, and all that is added later. A generator whose end throws fails what went well so far: those that were
+   * Closes all. A generator whose end throws fails what went well so far: those that were
    * made before it see that error, as nested blocks would.
    *
    * @param failure - How it ended, for generators.
    * @returns How it ended after that.
    */
   async close(failure: Thrown | undefined, options: ClosingOptions): Promise<Thrown | undefined> {
-    this.#late = options
     return await this.#closeAll(this.#stack, failure, options)
   }
 

@@ -5,6 +5,7 @@ import type { TaskContext } from '../core/index.ts'
 import { sleep } from '../util/abort.ts'
 import type { Binding, Link } from './binding.ts'
 import { UNSET } from './binding.ts'
+import type { ClosingOptions } from './closers.ts'
 import type { DisposeError } from './errors.ts'
 import { InjectionError, ProviderError, ScopeError } from './errors.ts'
 import type { Root } from './find-problems.ts'
@@ -147,7 +148,7 @@ export class ContainerStore extends Store implements SingletonOwner {
     const scope = new ScopeStore(this)
     const value = scope.now(link)
     if (scope.endAtOnce()) return value
-    void scope.end(undefined, this.logger)
+    void scope.end(undefined)
     throw transientAtRoot(link)
   }
 
@@ -157,7 +158,7 @@ export class ContainerStore extends Store implements SingletonOwner {
     const scope = new ScopeStore(this)
     const value = await valueOf(scope.link(link))
     if (scope.endAtOnce()) return value
-    await scope.end(undefined, this.logger)
+    await scope.end(undefined)
     throw transientAtRoot(link)
   }
 
@@ -176,7 +177,7 @@ export class ContainerStore extends Store implements SingletonOwner {
       const errors = outcomes.filter((one) => one.status === 'rejected').map(({ reason }) => reason as unknown)
       if (errors.length === 0) continue
       for (const binding of made) binding.value = UNSET
-      await this.closers.closeThose(made, { error: errors[0] }, this.#closingOptions())
+      await this.closers.closeThose(made, { error: errors[0] }, this.closingOptions())
       throw startFailed(errors.map((error) => this.traced(error, [], links)))
     }
   }
@@ -199,28 +200,27 @@ export class ContainerStore extends Store implements SingletonOwner {
     const errors: unknown[] = []
     const ended = await this.closers.close(
       undefined,
-      this.#closingOptions((error) => errors.push(error)),
+      this.closingOptions((error) => errors.push(error)),
     )
     if (ended) errors.push(ended.error)
     if (errors.length === 1) throw errors[0]
     if (errors.length > 1) throw new AggregateError(errors, `${errors.length} values of the container were not closed.`)
   }
 
-  #closingOptions(also?: (error: DisposeError) => void): { timeoutMs: number; report: (error: DisposeError) => void } {
+  protected override closingOptions(also?: (error: DisposeError) => void): ClosingOptions {
     return {
       timeoutMs: this.disposeTimeoutMs,
       report: (error) => {
         also?.(error)
-        this.report(error, this.logger)
+        this.report(error, undefined)
       },
     }
   }
 
-  report(error: DisposeError, logger: Logger, task?: TaskContext): void {
-    logger.error(
-      { err: error, key: error.keyName, ...(task ? { taskId: task.taskId, taskName: task.taskName } : {}) },
-      'A value was not closed as it should; the others still are.',
-    )
+  /** @param task - At whose end it was. */
+  report(error: DisposeError, task: TaskContext | undefined): void {
+    const logger = task?.log ?? this.logger
+    logger.error({ err: error, key: error.keyName }, 'A value was not closed as it should; the others still are.')
     try {
       this.parts.onDisposeError?.(error, task)
     } catch (hookError) {

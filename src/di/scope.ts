@@ -1,11 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-import type { Key, Logger } from '../contract/index.ts'
+import type { Key } from '../contract/index.ts'
 import type { Broker, TaskContext } from '../core/index.ts'
 import type { Binding } from './binding.ts'
-import type { Thrown } from './closers.ts'
+import type { ClosingOptions, Thrown } from './closers.ts'
 import type { ContainerStore } from './container-store.ts'
-import type { DisposeError } from './errors.ts'
 import { ScopeError } from './errors.ts'
 import { nameOf } from './keys.ts'
 import { Pending } from './pending.ts'
@@ -45,8 +44,6 @@ export interface Scope extends AsyncDisposable {
 /** What belongs to an execution of a task. */
 export interface TaskFacts {
   readonly context: TaskContext
-  /** On the clock of `performance.now()`. */
-  readonly startedAt: number
   readonly broker: Broker
 }
 
@@ -133,7 +130,7 @@ export class ScopeStore extends Store implements Scope {
       return
     }
     const failure = 'error' in outcome ? { error: outcome.error } : undefined
-    const ended = await this.end(failure, this.container.logger)
+    const ended = await this.end(failure)
     if (ended && ended !== failure) throw ended.error
   }
 
@@ -142,17 +139,21 @@ export class ScopeStore extends Store implements Scope {
   }
 
   /** Closes; the first call decides how. @returns How it ended after that. */
-  end(failure: Thrown | undefined, logger: Logger): Promise<Thrown | undefined> {
+  end(failure: Thrown | undefined): Promise<Thrown | undefined> {
     this.isClosed = true
-    return (this.#closing ??= this.closers.close(failure, {
+    return (this.#closing ??= this.closers.close(failure, this.closingOptions()))
+  }
+
+  protected override closingOptions(): ClosingOptions {
+    return {
       timeoutMs: this.container.disposeTimeoutMs,
-      report: (error: DisposeError) => this.container.report(error, logger, this.task?.context),
-    }))
+      report: (error) => this.container.report(error, this.task?.context),
+    }
   }
 
   /** Closes where nothing has to be waited for. @returns Whether that was so. */
   endAtOnce(): boolean {
-    if (this.closers.size > 0) return false
+    if (this.hasClosers) return false
     this.isClosed = true
     return true
   }

@@ -3,6 +3,7 @@ import { TaskSignal } from '../core/index.ts'
 import { messageOf } from '../util/show.ts'
 import type { Binding, Link } from './binding.ts'
 import { Closers, isPromiseLike } from './closers.ts'
+import type { Closer, ClosingOptions } from './closers.ts'
 import { buildChannel } from './diagnostics.ts'
 import { ProviderError, ScopeError } from './errors.ts'
 import { nameOf } from './keys.ts'
@@ -19,7 +20,7 @@ interface Gate {
  * a value or a {@link Pending}: where nothing has to be waited for, nothing is.
  */
 export abstract class Store {
-  readonly closers: Closers = new Closers()
+  #closers: Closers | undefined
   isClosed = false
 
   /** The value, or a {@link Pending}. */
@@ -27,6 +28,24 @@ export abstract class Store {
 
   /** As errors name it. */
   abstract get label(): string
+
+  protected abstract closingOptions(): ClosingOptions
+
+  get hasClosers(): boolean {
+    return this.#closers !== undefined && this.#closers.size > 0
+  }
+
+  protected get closers(): Closers {
+    return (this.#closers ??= new Closers())
+  }
+
+  /** What was made too late is closed at once, and told so: nobody will use it. */
+  #addCloser(closer: Closer): void {
+    this.closers.add(closer)
+    if (!this.isClosed) return
+    const error = closedError(closer.binding.name, this.label)
+    void this.closers.close({ error }, this.closingOptions())
+  }
 
   /** The values of a record of dependencies, or a {@link Pending} of them. */
   record(links: readonly Link[]): unknown {
@@ -49,11 +68,7 @@ export abstract class Store {
   }
 
   assertOpen(what: string): void {
-    if (!this.isClosed) return
-    throw new ScopeError(
-      'KIQ_DI_SCOPE_CLOSED',
-      `${what} was asked for after ${this.label} was closed. Ask before its end, and keep nothing of it for later.`,
-    )
+    if (this.isClosed) throw closedError(what, this.label)
   }
 
   /** Resolves with what is bound to a key, as {@link Store.link} would give it. */
@@ -160,11 +175,11 @@ export abstract class Store {
         const why = 'its generator ended without a `yield`. Yield the value once.'
         throw new BuildError('KIQ_DI_NO_YIELD', binding, why)
       }
-      this.closers.add({ binding, generator })
+      this.#addCloser({ binding, generator })
       value = first.value
     } else {
       const dispose = closerOf(binding, made)
-      if (dispose) this.closers.add({ binding, dispose })
+      if (dispose) this.#addCloser({ binding, dispose })
     }
     if (gate) gate.isOpen = true
     if (startedAt > 0 && buildChannel.hasSubscribers) {
@@ -194,6 +209,13 @@ export abstract class Store {
   protected traced(error: unknown, from: readonly string[], links: readonly Link[]): unknown {
     return error instanceof ProviderError ? traced(error, from, links) : error
   }
+}
+
+function closedError(what: string, label: string): ScopeError {
+  return new ScopeError(
+    'KIQ_DI_SCOPE_CLOSED',
+    `${what} was asked for after ${label} was closed. Ask before its end, and keep nothing of it for later.`,
+  )
 }
 
 /** Waits where there is something to wait for. */

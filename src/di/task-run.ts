@@ -12,6 +12,7 @@ import { ProviderError, ScopeError } from './errors.ts'
 import { nameOf } from './keys.ts'
 import { Pending } from './pending.ts'
 import { ScopeStore } from './scope.ts'
+import type { TaskFacts } from './scope.ts'
 import { valueOf } from './store.ts'
 import type { TaskHooks } from './task-middleware.ts'
 import { traced } from './trace.ts'
@@ -50,7 +51,8 @@ const NO_LINKS: readonly Link[] = []
  * One execution in a scope of its own: dependencies, `before`, the function, the end of the scope, `after` or `onError`.
  * Where nothing has to be waited for, nothing is: a task whose dependencies are there is called at once.
  */
-export class TaskRun implements Invocation {
+export class TaskRun implements Invocation, TaskFacts {
+  readonly broker: Broker
   readonly #call: InjectedCall<TaskContext>
   readonly #plan: TaskPlan
   readonly #middlewares: readonly PlannedHooks[]
@@ -64,38 +66,46 @@ export class TaskRun implements Invocation {
     this.#call = call
     this.#plan = plan
     this.#middlewares = middlewares
-    this.#scope = new ScopeStore(store, { context: call.context, startedAt: call.startedAt, broker })
+    this.broker = broker
+    this.#scope = new ScopeStore(store, this)
   }
 
-  start(): unknown {
+  get context(): TaskContext {
+    return this.#call.context
+  }
+
+  start(): void {
     const { links = NO_LINKS, label } = this.#plan
     let values: unknown
     try {
       values = this.#scope.record(links)
     } catch (error) {
-      return this.#fail(named(error, label, links))
+      this.#fail(named(error, label, links))
+      return
     }
-    if (values instanceof Pending || this.#middlewares.length > 0) return this.#startSlowly(values)
-    return this.#run(values)
+    if (values instanceof Pending || this.#middlewares.length > 0) void this.#startSlowly(values)
+    else this.#run(values)
   }
 
-  async #startSlowly(values: unknown): Promise<unknown> {
+  async #startSlowly(values: unknown): Promise<void> {
     const { links = NO_LINKS, label } = this.#plan
     let deps: unknown
     try {
       deps = await valueOf(values)
     } catch (error) {
-      return await this.#fail(named(error, label, links))
+      this.#fail(named(error, label, links))
+      return
     }
     for (const middleware of this.#middlewares) {
-      if (this.#isAbandoned) return undefined
+      if (this.#isAbandoned) return
       try {
         ;(this.#begun ??= []).push(await this.#before(middleware))
       } catch (error) {
-        return await this.#fail(named(error, middleware.label, middleware.links))
+        this.#fail(named(error, middleware.label, middleware.links))
+        return
       }
     }
-    return this.#isAbandoned ? undefined : await this.#run(deps)
+    if (!this.#isAbandoned) this.#run(deps)
   }
 
   async #before({ hooks, links }: PlannedHooks): Promise<Begun> {
@@ -103,58 +113,71 @@ export class TaskRun implements Invocation {
     return { hooks, deps, state: await hooks.before?.(this.#taskInfo(), deps) }
   }
 
-  #run(deps: unknown): unknown {
+  #run(deps: unknown): void {
     const { task, args } = this.#call
     const run = task.run as (...all: readonly unknown[]) => unknown
     this.#phase = 'running'
+    let value: unknown
     try {
-      const value = this.#plan.links === undefined ? run(...args) : run(...args, deps)
-      if (!isPromiseLike(value)) return this.#succeed(value)
-      return value.then(
+      value = this.#plan.links === undefined ? run(...args) : run(...args, deps)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    if (isPromiseLike(value)) {
+      value.then(
         (result) => this.#succeed(result),
         (error: unknown) => this.#fail(error),
       )
-    } catch (error) {
-      return this.#fail(error)
+    } else {
+      this.#succeed(value)
     }
   }
 
-  #succeed(value: unknown): unknown {
-    if (this.#isAbandoned) return undefined
+  #succeed(value: unknown): void {
+    if (this.#isAbandoned) return
     const { abortedBy } = this.#call
     // What was told to stop, and not because the worker stops, has failed, whatever it returned.
-    if (abortedBy && !AnyKiqError.is(abortedBy, 'KIQ_WORKER_STOPPED')) return this.#fail(abortedBy)
+    if (abortedBy && !AnyKiqError.is(abortedBy, 'KIQ_WORKER_STOPPED')) {
+      this.#fail(abortedBy)
+      return
+    }
     this.#call.onFunctionEnd()
     this.#phase = 'ending'
-    if (this.#begun === undefined && this.#scope.endAtOnce()) return value
-    return this.#end(undefined, value)
+    if (this.#begun === undefined && this.#scope.endAtOnce()) this.#call.onEnd(undefined, value)
+    else this.#tellEnd(undefined, value)
   }
 
-  async #fail(error: unknown): Promise<unknown> {
-    if (this.#isAbandoned) return undefined
+  #fail(error: unknown): void {
+    if (this.#isAbandoned) return
     const thrown = { error: this.#call.abortedBy ?? error }
     this.#call.onFunctionEnd()
     this.#phase = 'ending'
-    return await this.#end(thrown, undefined)
+    this.#tellEnd(thrown, undefined)
+  }
+
+  #tellEnd(thrown: Thrown | undefined, value: unknown): void {
+    this.#end(thrown, value).then(
+      (outcome) => this.#call.onEnd(outcome, value),
+      (error: unknown) => this.#call.onEnd({ error }, undefined),
+    )
   }
 
   async abandon(reason: KiqError): Promise<void> {
     this.#isAbandoned = true
     this.#phase = 'ending'
-    // The reason is what whoever abandons it has already.
     await this.#end({ error: reason }, undefined).catch(() => {})
   }
 
-  async #end(thrown: Thrown | undefined, value: unknown): Promise<unknown> {
+  /** @returns How it ended after all. */
+  async #end(thrown: Thrown | undefined, value: unknown): Promise<Thrown | undefined> {
     // A task that ends without a result has ended well: what it did is kept.
     const isNoResult = thrown?.error instanceof TaskSignal && thrown.error.steering.kind === 'no-result'
     const failure = isNoResult ? undefined : thrown
     await this.#tell('inside', failure, value)
-    const ended = await this.#scope.end(failure, this.#call.context.log)
+    const ended = await this.#scope.end(failure)
     await this.#tell('outside', ended, value)
-    if (ended) throw ended.error
-    if (thrown) throw thrown.error
-    return value
+    return ended ?? thrown
   }
 
   /** Runs `after` or `onError` of the middlewares of that phase, the last one first. */

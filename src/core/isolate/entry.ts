@@ -84,18 +84,24 @@ async function runHere({ definition, broker, current, args }: Here): Promise<unk
   // Only what this task needs, once for all its executions here.
   await injector.start([{ ...definition, isolate: 'none' }])
   const { message } = current
-  const invocation = injector.begin({
-    task: definition,
-    args,
-    message,
-    context: current,
-    startedAt: performance.now(),
-    // The worker takes what is returned for the outcome, also after it asked for the end.
-    abortedBy: undefined,
-    onFunctionEnd: () => {},
+  return await new Promise((resolve, reject) => {
+    const invocation = injector.begin({
+      task: definition,
+      args,
+      message,
+      context: current,
+      startedAt: performance.now(),
+      // The worker takes what is returned for the outcome, also after it asked for the end.
+      abortedBy: undefined,
+      onFunctionEnd: () => {},
+      onEnd: (thrown, value) => {
+        if (thrown) reject(thrown.error)
+        else resolve(value)
+      },
+    })
+    current.invocation = invocation
+    runInContext(current, () => invocation.start())
   })
-  current.invocation = invocation
-  return await runInContext(current, () => invocation.start())
 }
 
 /** A value that cannot be cloned to the worker is the task's failure. */
