@@ -22,5 +22,7 @@ const USAGE_ERRORS: readonly string[] = ['ConfigError', 'InjectionError']
  */
 export function exitCodeOf(error: unknown): ExitCode {
   const isUsage = KiqError.is(error) && USAGE_ERRORS.includes(error.name) && error.code !== 'KIQ_UNSUPPORTED'
+  // A value that could not be made for want of a setting.
+  if (KiqError.is(error, 'KIQ_DI_PROVIDER_FAILED')) return exitCodeOf(error.cause)
   return isUsage ? EXIT.USAGE : EXIT.FAILED
 }

@@ -349,6 +349,11 @@ export class Broker implements Producer {
     await this.#lifecycle.startupIsolate()
   }
 
+  /** @internal Closes what {@link Broker.startupIsolate} and its tasks opened. */
+  async shutdownIsolate(): Promise<void> {
+    await this.#lifecycle.shutdownIsolate()
+  }
+
   // --- executing
 
   /**
@@ -367,7 +372,8 @@ export class Broker implements Producer {
 
   /**
    * Sends a task again that has failed for good and was declared with `keepFailed`, or that is a dead letter: the same
-   * message under the same id, and its attempts go on where they were. Its failed result stays until it has another.
+   * message under the same id, and its attempts go on where they were. Its failed result is forgotten, so that whoever asks
+   * waits for the next.
    *
    * @throws {MessageError} `KIQ_MESSAGE_NOT_KEPT` when there is no message of that task.
    * @throws {ConfigError} `KIQ_UNSUPPORTED` when the transport keeps none.

@@ -63,7 +63,6 @@ export async function execute<R>(
   const fork = options.overrides === undefined ? undefined : own?.fork(options.overrides)
   const injector = fork ?? own
   try {
-    injector?.check([definition])
     const message = messageOf(broker, definition, args, options)
     return (await run({ broker, definition, injector, options }, message)) as R
   } finally {

@@ -98,7 +98,8 @@ export class Lifecycle {
     await this.#once(async () => {
       if (this.#role === 'stopped') return
       await this.#parts.drained()
-      const errors = await this.#undo()
+      const errors = await runAll([() => this.#parts.injector()?.stop()])
+      errors.push(...(await this.#undo()))
       if (errors.length > 0) throw errors[0]
     })
   }
@@ -131,6 +132,13 @@ export class Lifecycle {
   async startupIsolate(): Promise<void> {
     await this.#runHandlers(['workerStartup'])
     if (this.#parts.transport.capabilities.persists) await this.#start('client', [])
+  }
+
+  /** There nobody else uses the container, so it is closed. */
+  async shutdownIsolate(): Promise<void> {
+    const errors = await runAll([() => this.#parts.injector()?.close()])
+    errors.push(...(await this.#undo()))
+    if (errors.length > 0) throw errors[0]
   }
 
   /** Starts and stops one after the other, whoever asks for them at the same time. */
@@ -171,11 +179,9 @@ export class Lifecycle {
     }
   }
 
-  /** Injected values, handlers and middlewares may still send; the engines go last. */
+  /** Handlers and middlewares may still send; the engines go last. */
   async #undo(): Promise<unknown[]> {
-    const injector = this.#parts.injector()
-    const steps = [() => injector?.stop(), ...this.#stopHandlers.splice(0), ...this.#stopMiddlewares.splice(0)]
-    const last = await runAll(steps)
+    const last = await runAll([...this.#stopHandlers.splice(0), ...this.#stopMiddlewares.splice(0)])
     await this.#parts.drained()
     this.#role = 'stopped'
     this.#hooks.clear()

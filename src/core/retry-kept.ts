@@ -26,9 +26,28 @@ export async function retryKept(broker: Broker, taskId: string): Promise<void> {
     )
   }
   const message = keptRetryOf(broker.parts.formatter.loads(letter.body), letter.attempt)
-  // In this order: what ends in between is there twice, not lost. One that was retried meanwhile is not sent again.
-  await broker.send([message], { key: `retry:${letter.id}`, at: letter.diedAt, ttlMs: DAY_MS })
+  const failure = await takeResult(broker, taskId)
+  try {
+    // One that was retried meanwhile is not sent again.
+    await broker.send([message], { key: `retry:${letter.id}`, at: letter.diedAt, ttlMs: DAY_MS })
+  } catch (error) {
+    await failure?.putBack()
+    throw error
+  }
+  // Last: what ends in between is there twice, not lost.
   await deadLetters.drop({ ids: [letter.id] })
+}
+
+/** The failure goes before the message is sent: whoever waits from now on waits for the next outcome. */
+async function takeResult(
+  broker: Broker,
+  taskId: string,
+): Promise<{ readonly putBack: () => Promise<void> } | undefined> {
+  const { resultBackend, results } = broker.parts
+  const [body] = (await resultBackend?.get([taskId])) ?? []
+  if (resultBackend === undefined || body === undefined) return undefined
+  await resultBackend.forget([taskId])
+  return { putBack: async () => await resultBackend.save([{ taskId, body, ttlMs: results.ttlMs }]) }
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000

@@ -344,7 +344,7 @@ export class Worker {
       clearTimeout(limit)
     }
     this.#giveUp.abort()
-    await this.#isolates.close()
+    await this.#isolates.close(this.#graceMs)
     for (const tell of this.#finals.splice(0)) tell.resolve()
     this.#detach?.()
     return end

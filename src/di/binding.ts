@@ -78,7 +78,7 @@ export class Binding {
 }
 
 /** The record, or what its thunk returns. */
-export function depsOf(deps: DepsOrThunk | undefined): Deps {
+function depsOf(deps: DepsOrThunk | undefined): Deps {
   if (deps === undefined) return {}
   return typeof deps === 'function' ? deps() : deps
 }

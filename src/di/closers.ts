@@ -1,5 +1,5 @@
-import { MAX_TIMER_MS } from '../util/abort.ts'
 import { messageOf } from '../util/show.ts'
+import { withTimeLimit } from '../util/time-limit.ts'
 import type { Binding } from './binding.ts'
 import { disposeChannel } from './diagnostics.ts'
 import { DisposeError } from './errors.ts'
@@ -137,29 +137,9 @@ function asDisposeError(name: string, error: unknown, what: string): DisposeErro
 
 /** @throws {DisposeError} `KIQ_DI_DISPOSE_TIMED_OUT`; what hangs is left to itself. */
 async function limited<T>(name: string, work: PromiseLike<T>, timeoutMs: number): Promise<T> {
-  return await new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(
-      () => {
-        reject(
-          new DisposeError(
-            'KIQ_DI_DISPOSE_TIMED_OUT',
-            name,
-            `it was not closed within ${timeoutMs} ms and is left to itself. Make its end faster, or raise \`disposeTimeout\`.`,
-          ),
-        )
-      },
-      Math.min(timeoutMs, MAX_TIMER_MS),
-    )
-    work.then(
-      (value) => {
-        clearTimeout(timer)
-        resolve(value)
-      },
-      (error: unknown) => {
-        clearTimeout(timer)
-        reject(error)
-      },
-    )
+  return await withTimeLimit(work, timeoutMs, () => {
+    const why = `it was not closed within ${timeoutMs} ms and is left to itself. Make its end faster, or raise \`disposeTimeout\`.`
+    return new DisposeError('KIQ_DI_DISPOSE_TIMED_OUT', name, why)
   })
 }
 

@@ -169,7 +169,13 @@ export class ContainerStore extends Store implements SingletonOwner {
    * @throws {ProviderError} with every failure.
    */
   async start(links: readonly Link[]): Promise<void> {
-    this.assertOpen('A singleton')
+    if (this.isClosed) {
+      throw new ScopeError(
+        'KIQ_DI_SCOPE_CLOSED',
+        'The container is closed, so no worker can start with it. Make a new one for a new broker; if others go on using it, ' +
+          'do not close it with the broker (`closeContainer`).',
+      )
+    }
     const made = new Set<Binding>()
     for (const wave of waves(links)) {
       for (const binding of wave) if (binding.value === UNSET && !binding.pending) made.add(binding)

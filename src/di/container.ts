@@ -15,6 +15,8 @@ import { flatten } from './module.ts'
 import type { Module } from './module.ts'
 import type { Problem } from './problems.ts'
 import { Registry } from './registry.ts'
+import { hooksOf, rootOfHooks } from './task-middleware.ts'
+import type { TaskMiddleware } from './task-middleware.ts'
 import { ScopeStore } from './scope.ts'
 import type { Scope } from './scope.ts'
 
@@ -46,6 +48,8 @@ export interface ValidatedTask {
 }
 
 export interface ValidateOptions {
+  /** Those that `setupInjection()` gets: what they ask for is looked at, too. */
+  readonly middlewares?: readonly TaskMiddleware[] | undefined
   /** Also tells what no task reaches. */
   readonly unused?: boolean | undefined
 }
@@ -160,7 +164,8 @@ export class OwnContainer implements Container {
   }
 
   validate(tasks: readonly ValidatedTask[] = [], options: ValidateOptions = {}): readonly Problem[] {
-    return this.problems(rootsOf(tasks), options)
+    const hooks = (options.middlewares ?? []).map((one, i) => rootOfHooks(hooksOf(one), i))
+    return this.problems([...rootsOf(tasks), ...hooks], options)
   }
 
   problems(roots: readonly Root[], { unused = false }: ValidateOptions = {}): readonly Problem[] {
@@ -216,7 +221,7 @@ export class OwnContainer implements Container {
 
 function rootsOf(tasks: readonly ValidatedTask[]): readonly Root[] {
   return tasks.map((task) => {
-    const { definition } = task as Partial<ValidatedTask>
+    const definition = (task as ValidatedTask | undefined)?.definition
     if (definition === undefined) {
       throw new ConfigError(
         'KIQ_CONFIG_INVALID',

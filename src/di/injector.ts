@@ -4,6 +4,7 @@ import { edgesOf } from './binding.ts'
 import type { CopyOptions, OwnContainer } from './container.ts'
 import type { Root } from './find-problems.ts'
 import type { Problem } from './problems.ts'
+import { rootOfHooks } from './task-middleware.ts'
 import type { TaskHooks } from './task-middleware.ts'
 import { TaskRun } from './task-run.ts'
 import type { PlannedHooks, TaskPlan } from './task-run.ts'
@@ -115,10 +116,4 @@ export class ContainerInjector implements TaskInjector<TaskContext> {
 function rootOfTask({ name, deps }: InjectedTask): Root {
   const label = `task:${name}`
   return { label, edges: edgesOf(deps, label) }
-}
-
-function rootOfHooks({ deps, phase, after, onError }: TaskHooks, index: number): Root & { readonly label: string } {
-  const label = `middleware:${index + 1}`
-  const outlivesScope = phase === 'outside' && (after !== undefined || onError !== undefined)
-  return { label, edges: edgesOf(deps, label), outlivesScope }
 }

@@ -113,6 +113,8 @@ function duplicate(binding: Binding, before: readonly Binding[]): Problem {
   const places = [...before, binding].map(({ moduleName }) =>
     moduleName === undefined ? 'the container itself' : `module "${moduleName}"`,
   )
+  const [place, ...others] = places
+  const isTwice = binding.moduleName !== undefined && others.every((other) => other === place)
   return {
     code: 'KIQ_DI_DUPLICATE',
     severity: 'error',
@@ -120,6 +122,7 @@ function duplicate(binding: Binding, before: readonly Binding[]): Problem {
     message: `${binding.name} is bound ${places.length} times: in ${places.join(', in ')}.`,
     hint:
       'Remove one; or mark the one that is to win with `override: true`; or mark all with `multi: true` and ask for ' +
-      `all(${binding.name}).`,
+      `all(${binding.name}).` +
+      (isTwice ? ' Was the module made twice, with settings of its own each time?' : ''),
   }
 }

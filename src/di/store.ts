@@ -98,7 +98,10 @@ export abstract class Store {
 
   #allSlowly(targets: readonly Binding[], values: unknown[], first: Pending): Pending {
     return new Pending(first.origin, async (keep) => {
-      for (const [i, target] of targets.entries()) values.push(await valueOf(i === 0 ? first : this.one(target)))
+      for (const [i, target] of targets.entries()) {
+        values.push(await valueOf(i === 0 ? first : this.one(target)))
+        this.assertOpen(target.name)
+      }
       keep(values)
     })
   }
@@ -123,6 +126,8 @@ export abstract class Store {
     return new Pending(first.origin, async (keep) => {
       for (const [i, link] of links.entries()) {
         values[link.name] = await valueOf(i === 0 ? first : this.link(link, gate))
+        // Meanwhile the time of a task may be over: then nothing more is made for it.
+        this.assertOpen(nameOf(link.key))
       }
       keep(values)
     })

@@ -1,7 +1,9 @@
 import { ConfigError } from '../contract/index.ts'
 import type { Deps, DepsOrThunk, MaybePromise, TaskResult, Values } from '../contract/index.ts'
 import { show } from '../util/show.ts'
+import { edgesOf } from './binding.ts'
 import type { TaskInfo } from './builtins.ts'
+import type { Root } from './find-problems.ts'
 import type { NoDeps } from './provider.ts'
 
 declare const STATE: unique symbol
@@ -78,4 +80,14 @@ export function hooksOf(middleware: TaskMiddleware): TaskHooks {
     'KIQ_CONFIG_INVALID',
     `A task middleware is ${show(middleware)}. Use what taskMiddleware() returns; hooks of the broker go to withMiddlewares().`,
   )
+}
+
+/** What a middleware asks for, the first of them being number 0. */
+export function rootOfHooks(
+  { deps, phase, after, onError }: TaskHooks,
+  index: number,
+): Root & { readonly label: string } {
+  const label = `middleware:${index + 1}`
+  const outlivesScope = phase === 'outside' && (after !== undefined || onError !== undefined)
+  return { label, edges: edgesOf(deps, label), outlivesScope }
 }

@@ -1,7 +1,8 @@
-import type { InjectedCall, Invocation, Key, KiqError, TaskResult } from '../contract/index.ts'
-import { KiqError as AnyKiqError } from '../contract/index.ts'
+import { KiqError } from '../contract/index.ts'
+import type { InjectedCall, Invocation, Key, TaskResult } from '../contract/index.ts'
 import type { Broker, TaskContext } from '../core/index.ts'
 import { TaskSignal } from '../core/index.ts'
+import { withTimeLimit } from '../util/time-limit.ts'
 import type { Link } from './binding.ts'
 import { infoOf } from './builtins.ts'
 import type { TaskInfo } from './builtins.ts'
@@ -138,7 +139,7 @@ export class TaskRun implements Invocation, TaskFacts {
     if (this.#isAbandoned) return
     const { abortedBy } = this.#call
     // What was told to stop, and not because the worker stops, has failed, whatever it returned.
-    if (abortedBy && !AnyKiqError.is(abortedBy, 'KIQ_WORKER_STOPPED')) {
+    if (abortedBy && !KiqError.is(abortedBy, 'KIQ_WORKER_STOPPED')) {
       this.#fail(abortedBy)
       return
     }
@@ -184,14 +185,17 @@ export class TaskRun implements Invocation, TaskFacts {
   async #tell(phase: TaskHooks['phase'], failure: Thrown | undefined, value: unknown): Promise<void> {
     if (this.#begun === undefined) return
     const info = this.#taskInfo()
+    const timeoutMs = this.#scope.container.disposeTimeoutMs
     for (const { hooks, deps, state } of this.#begun.toReversed()) {
       if (hooks.phase !== phase) continue
       try {
-        if (failure) await hooks.onError?.(info, failure.error, state, deps)
-        else await hooks.after?.(info, this.#result(value), state, deps)
+        const told = failure
+          ? hooks.onError?.(info, failure.error, state, deps)
+          : hooks.after?.(info, this.#result(value), state, deps)
+        if (isPromiseLike(told)) await withTimeLimit(told, timeoutMs, () => hookTooSlow(timeoutMs))
       } catch (err) {
         const hook = failure ? 'onError' : 'after'
-        this.#call.context.log.error({ err, hook }, `The hook ${hook} of a task middleware threw; that is ignored.`)
+        this.#call.context.log.error({ err, hook }, `The hook ${hook} of a task middleware failed; that is ignored.`)
       }
     }
   }
@@ -215,6 +219,13 @@ export class TaskRun implements Invocation, TaskFacts {
         'hooks declare theirs in `deps`.',
     )
   }
+}
+
+function hookTooSlow(timeoutMs: number): KiqError {
+  return new KiqError(
+    'KIQ_DI_DISPOSE_TIMED_OUT',
+    `The hook did not end within ${timeoutMs} ms and is left to itself. Make it faster, or raise \`disposeTimeout\`.`,
+  )
 }
 
 function named(error: unknown, label: string, links: readonly Link[]): unknown {

@@ -34,6 +34,14 @@ const FINAL_CODES: ReadonlySet<unknown> = new Set([
   'KIQ_LABEL_INVALID',
   'KIQ_LEASE_LOST',
   'KIQ_CONFIG_INVALID',
+  'KIQ_ARGUMENT_INJECTED',
+  'KIQ_DI_INVALID',
+  'KIQ_DI_MISSING',
+  'KIQ_DI_CYCLE',
+  'KIQ_DI_CAPTIVE',
+  'KIQ_DI_DUPLICATE',
+  'KIQ_DI_HOOK_SCOPED',
+  'KIQ_DI_NOT_SET_UP',
 ])
 
 /**
@@ -65,8 +73,14 @@ function maxExecutions(labels: Labels, fallback: number): number {
   return Number.isFinite(count) ? count : fallback
 }
 
+/** Also of a value that could not be made for such a reason, for example for want of a setting. */
+function isFinal(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false
+  return FINAL_CODES.has(error.code) || (error.code === 'KIQ_DI_PROVIDER_FAILED' && isFinal(error.cause))
+}
+
 function matches(error: unknown, retryOn: RetryOn | undefined): boolean {
-  if (error instanceof Error && 'code' in error && FINAL_CODES.has(error.code)) return false
+  if (isFinal(error)) return false
   if (retryOn === undefined) return true
   if (typeof retryOn === 'function') return retryOn(error)
   return retryOn.some((type) => {

@@ -7,6 +7,7 @@ export function show(value: unknown): string {
 }
 
 function asText(value: unknown): string {
+  if (value === undefined) return 'undefined'
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return `[function ${value.name}]`
   if (typeof value === 'symbol') return value.toString()

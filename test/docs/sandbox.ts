@@ -15,6 +15,7 @@ const LONGEST_RUN_MS = 45_000
 const INSTALLED = [
   '@photostructure',
   '@types',
+  'awilix',
   'cbor-x',
   'ioredis',
   'msgpackr',

@@ -41,6 +41,9 @@ function receive(message: ToIsolate): void {
     case 'abort':
       abort?.abort(fromFailure(message.reason))
       return
+    case 'close':
+      void close()
+      return
     case 'reply': {
       const call = calls.get(message.call)
       calls.delete(message.call)
@@ -48,6 +51,18 @@ function receive(message: ToIsolate): void {
       else call?.resolve(message.value)
     }
   }
+}
+
+/** Closes what was started here, as far as it can be; the worker kills what takes too long. */
+async function close(): Promise<void> {
+  for (const broker of started.keys()) {
+    try {
+      await broker.shutdownIsolate()
+    } catch (error) {
+      createLog().error({ err: error }, 'The shutdown of an isolate failed.')
+    }
+  }
+  process.exit(0)
 }
 
 async function run(order: Extract<ToIsolate, { type: 'run' }>): Promise<void> {

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { Worker as Thread } from 'node:worker_threads'
 
+import { sleep } from '../../util/abort.ts'
 import type { FromIsolate, ToIsolate } from './protocol.ts'
 
 /** A thread or a child process that runs one task at a time. */
@@ -12,6 +13,8 @@ export interface Isolate {
   onExit(listener: (how: string) => void): void
   /** Ends it at once, whatever it does. Resolves when it is gone. */
   kill(): Promise<void>
+  /** Asks an idle one to close what it opened, and kills it after that many milliseconds. Resolves when it is gone. */
+  close(graceMs: number): Promise<void>
   /** Whether it keeps this process alive. */
   setRef(state: 'ref' | 'unref'): void
 }
@@ -31,12 +34,19 @@ function startThread(): Isolate {
   thread.on('message', (message: FromIsolate) => wiring.message(message))
   thread.on('error', (error) => wiring.exit(`error: ${error.message}`))
   thread.on('exit', (code) => wiring.exit(`exit code ${code}`))
+  const post = (message: ToIsolate): void => thread.postMessage(message)
+  const kill = async (): Promise<void> => {
+    thread.ref()
+    await thread.terminate()
+  }
   return {
     ...wiring.listeners,
-    post: (message) => thread.postMessage(message),
-    kill: async () => {
+    post,
+    kill,
+    close: async (graceMs) => {
       thread.ref()
-      await thread.terminate()
+      post({ type: 'close' })
+      if (!(await wiring.goneWithin(graceMs))) await kill()
     },
     setRef: (state) => {
       thread[state]()
@@ -51,21 +61,29 @@ function startProcess(): Isolate {
   child.on('message', (message) => wiring.message(message as FromIsolate))
   child.on('error', (error) => wiring.exit(`error: ${error.message}`))
   child.on('exit', (code, signal) => wiring.exit(signal === null ? `exit code ${code}` : `signal ${signal}`))
+  const post = (message: ToIsolate): void => void (child.connected && child.send(message))
+  const kill = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    // An idle one is unreferenced: nothing else may keep this process alive until it is gone.
+    child.ref()
+    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    child.kill('SIGKILL')
+    await gone
+  }
+  const setRef = (state: 'ref' | 'unref'): void => {
+    child[state]()
+    child.channel?.[state]()
+  }
   return {
     ...wiring.listeners,
-    post: (message) => void (child.connected && child.send(message)),
-    kill: async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      // An idle one is unreferenced: nothing else may keep this process alive until it is gone.
-      child.ref()
-      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-      child.kill('SIGKILL')
-      await gone
+    post,
+    kill,
+    close: async (graceMs) => {
+      setRef('ref')
+      post({ type: 'close' })
+      if (!(await wiring.goneWithin(graceMs))) await kill()
     },
-    setRef: (state) => {
-      child[state]()
-      child.channel?.[state]()
-    },
+    setRef,
   }
 }
 
@@ -73,17 +91,24 @@ function startProcess(): Isolate {
 function wire(): {
   message: (message: FromIsolate) => void
   exit: (how: string) => void
+  goneWithin: (ms: number) => Promise<boolean>
   listeners: Pick<Isolate, 'onMessage' | 'onExit'>
 } {
   let onMessage: (message: FromIsolate) => void = () => {}
   let onExit: (how: string) => void = () => {}
   let ended: string | undefined
+  const gone = new AbortController()
   return {
     message: (message) => onMessage(message),
     exit: (how) => {
       if (ended !== undefined) return
       ended = how
+      gone.abort()
       onExit(how)
+    },
+    goneWithin: async (ms) => {
+      await sleep(ms, gone.signal)
+      return gone.signal.aborted
     },
     listeners: {
       onMessage: (listener) => {

@@ -11,6 +11,9 @@ import type { FromIsolate, IsolateRequest } from './protocol.ts'
 /** Milliseconds an unused isolate is kept for the next task. */
 const IDLE_MS = 30_000
 
+/** Milliseconds that one that is not needed any more may take to close what it opened. */
+const CLOSE_MS = 10_000
+
 interface IdleIsolate {
   readonly isolate: Isolate
   readonly timer: NodeJS.Timeout
@@ -70,13 +73,14 @@ export class IsolatePools {
     }
   }
 
-  /** Kills all. */
-  async close(): Promise<void> {
+  /** Ends all: idle ones may close what they opened, for so many milliseconds; busy ones are killed. */
+  async close(graceMs: number): Promise<void> {
     this.#closed = true
     const idle = [...this.#idle.values()].flat()
     this.#idle.clear()
     for (const { timer } of idle) clearTimeout(timer)
-    await Promise.all([...idle.map(({ isolate }) => isolate), ...this.#busy].map((isolate) => isolate.kill()))
+    const closing = idle.map(async ({ isolate }) => await isolate.close(graceMs))
+    await Promise.all([...closing, ...[...this.#busy].map(async (isolate) => await isolate.kill())])
   }
 
   #take(key: string, kind: IsolateKind): Isolate {
@@ -95,7 +99,7 @@ export class IsolatePools {
     }
     const timer = setTimeout(() => {
       drop()
-      void isolate.kill()
+      void isolate.close(CLOSE_MS)
     }, IDLE_MS)
     timer.unref()
     isolate.setRef('unref')

@@ -12,6 +12,8 @@ export type ToIsolate =
       readonly attempt: number
     }
   | { readonly type: 'abort'; readonly reason: Failure }
+  /** Ends it, after everything is closed. */
+  | { readonly type: 'close' }
   | { readonly type: 'reply'; readonly call: number; readonly value?: unknown; readonly error?: Failure | undefined }
 
 /** Isolate → worker. */
