@@ -1,24 +1,29 @@
 /**
- * `npm run bench [-- --smoke] [-- memory|sqlite|redis|scheduler …] [-- --json]`: messages per second and latencies, each against the raw
- * engine in the same run. `bench/README.md` says how to read them.
+ * `npm run bench [-- --smoke] [-- memory|sqlite|redis|scheduler|di …] [-- --json]`: messages per second and latencies, each against
+ * the raw engine in the same run. `bench/README.md` says how to read them.
  */
 import { cpus } from 'node:os'
 
 import Table from 'cli-table3'
 
+import { benchDi, diTable } from './di.mjs'
 import { benchMemory } from './memory.mjs'
 import { benchRedis } from './redis.mjs'
 import { redisTable } from './redis/table.mjs'
 import { benchScheduler } from './scheduler.mjs'
 import { benchSqlite } from './sqlite.mjs'
 
-const SUITES = { memory: benchMemory, sqlite: benchSqlite, redis: benchRedis, scheduler: benchScheduler }
+const SUITES = { memory: benchMemory, sqlite: benchSqlite, redis: benchRedis, scheduler: benchScheduler, di: benchDi }
 const SIZES = {
   memory: { full: { tasks: 100_000, samples: 2_000 }, smoke: { tasks: 5_000, samples: 100 } },
   sqlite: { full: { tasks: 40_000, samples: 1_000 }, smoke: { tasks: 4_000, samples: 50 } },
   scheduler: {
     full: { schedules: 10_000, idleSeconds: 20 },
     smoke: { schedules: 500, idleSeconds: 1 },
+  },
+  di: {
+    full: { rounds: 41, scopes: 20_000, tasks: 20_000, providers: 2_000, containers: 20 },
+    smoke: { rounds: 2, scopes: 1_000, tasks: 1_000, providers: 2_000, containers: 3 },
   },
   redis: {
     full: { rounds: 3, scale: 1, concurrencies: [1, 10, 100], rates: [1_000, 10_000], openLoopSeconds: 2 },
@@ -48,9 +53,11 @@ if (args.includes('--json')) {
 } else {
   console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${size} run`)
   const compared = rows.filter((row) => 'values' in row)
-  const measured = rows.filter((row) => !('values' in row))
+  const spreads = rows.filter((row) => 'median' in row)
+  const measured = rows.filter((row) => !('values' in row || 'median' in row))
   if (measured.length > 0) console.log(engineTable(measured))
   if (compared.length > 0) console.log(redisTable(compared))
+  if (spreads.length > 0) console.log(diTable(spreads))
 }
 
 /** @param {readonly import('./measure.mjs').Row[]} measured */

@@ -67,7 +67,6 @@ export interface InjectedTask {
   readonly labels: Labels
   readonly run: ((...args: readonly never[]) => unknown) | undefined
   readonly deps: DepsOrThunk | undefined
-  readonly isolate: 'none' | 'thread' | 'process'
 }
 
 /** One execution, as an injector sees it. `C` is what the core's tasks see: their context. */
@@ -110,7 +109,7 @@ export interface Invocation {
 export interface TaskInjector<C = unknown> {
   /** @throws when the dependencies of these tasks cannot be satisfied, naming every problem. */
   check(tasks: readonly InjectedTask[]): void
-  /** Builds what executions share. Harmless when it is built already. */
+  /** Builds what executions of these tasks share. Harmless when it is built already. */
   start(tasks: readonly InjectedTask[]): Promise<void>
   begin(call: InjectedCall<C>): Invocation
   /** The same with other values for some keys; nobody else sees them. Its owner closes it. */

@@ -18,8 +18,8 @@ export interface InjectedOptions<D extends Deps> extends RecordOptions {
   readonly deps: DepsOrThunk<D>
 }
 
-/** What `kiq()` takes for a function with that input: nothing, where the function looks at none. */
-type InputOf<I> = unknown extends I ? [] : [input: I]
+/** What `kiq()` takes for a function with that input: anything or nothing, where the function does not say. */
+type InputOf<I> = unknown extends I ? [input?: Readonly<Record<string, unknown>>] : [input: I]
 
 /** Options of a positional declaration; the schema, if any, looks at the array of arguments. */
 export interface PositionalOptions extends TaskOptions {

@@ -7,7 +7,7 @@ import type { TaskContext } from './context.ts'
 import { durationMs } from './duration.ts'
 import { Execution } from './execution.ts'
 import { toFailure } from './failure.ts'
-import { notSetUp } from './lifecycle.ts'
+import { notSetUp } from './not-set-up.ts'
 import { attemptOf } from './retry-message.ts'
 import { createRunTask } from './run-task.ts'
 import { TaskSignal } from './signals.ts'
@@ -34,8 +34,8 @@ export interface RecordSendable<A extends readonly unknown[], R> extends Sendabl
 }
 
 /** What follows the task in `broker.execute()`. */
-export type ExecuteCall<A extends readonly unknown[]> = A extends readonly []
-  ? [input?: undefined, options?: ExecuteOptions]
+export type ExecuteCall<A extends readonly unknown[]> = [] extends A
+  ? [input?: A[0], options?: ExecuteOptions]
   : [input: A[0], options?: ExecuteOptions]
 
 /** Milliseconds between the abort of the signal and the end of waiting for the task, as in a worker. */
@@ -66,7 +66,8 @@ export async function execute<R>(
     const message = messageOf(broker, definition, args, options)
     return (await run({ broker, definition, injector, options }, message)) as R
   } finally {
-    await fork?.close()
+    // What could not be closed was reported, and changes no outcome.
+    await fork?.close().catch(() => {})
   }
 }
 
@@ -83,7 +84,7 @@ async function run({ broker, definition, injector, options }: Setting, received:
   const delivery = { body: '', queue: broker.defaultQueue, attempt: 1, taskId }
   const startedAt = performance.now()
   const execution = new Execution(
-    { definition: { ...definition, isolate: 'none' }, message: received, delivery, startedAt },
+    { definition, message: received, delivery, startedAt },
     { state: broker.state, logger, results, ack: async () => 'settled' },
   )
   const runTask = createRunTask({
@@ -91,7 +92,6 @@ async function run({ broker, definition, injector, options }: Setting, received:
     logger,
     clock: broker.clock,
     injector,
-    runIsolated: () => Promise.reject(new TypeError('An execution in this process is not isolated.')),
   })
   const cancel = (): void => execution.abort(cancelled(execution, options.signal))
   options.signal?.addEventListener('abort', cancel, { once: true })

@@ -11,6 +11,7 @@ import { runAll } from '../util/run-all.ts'
 import type { TaskContext } from './context.ts'
 import type { BrokerEvent, EventHandler, State } from './events.ts'
 import type { MiddlewareStack } from './middleware-stack.ts'
+import { notSetUp } from './not-set-up.ts'
 import { refuseInIsolate } from './registry.ts'
 import type { TaskDefinition } from './task-definition.ts'
 
@@ -115,10 +116,7 @@ export class Lifecycle {
           refuseInIsolate('A worker')
           await this.#start('worker', events)
         } else {
-          await this.#runHandlers(events)
-          await this.#startInjection()
-          await this.#startTransport('worker')
-          this.#role = 'worker'
+          await this.#promote(events)
         }
       })
     } catch (error) {
@@ -126,6 +124,20 @@ export class Lifecycle {
       throw error
     }
     return () => this.#hooks.delete(hooks)
+  }
+
+  /** Client to worker. What was done for that is undone when a step fails; it stays a client. */
+  async #promote(events: readonly BrokerEvent[]): Promise<void> {
+    const before = this.#stopHandlers.length
+    try {
+      await this.#runHandlers(events)
+      await this.#startInjection()
+      await this.#startTransport('worker')
+      this.#role = 'worker'
+    } catch (error) {
+      await runAll(this.#stopHandlers.splice(before))
+      throw error
+    }
   }
 
   /** In a thread or process for isolated tasks: worker handlers, and a connection for sending. */
@@ -202,7 +214,8 @@ export class Lifecycle {
   }
 
   async #startInjection(): Promise<void> {
-    await this.#parts.injector()?.start(this.#parts.tasks())
+    // What an isolated task needs is made where it runs.
+    await this.#parts.injector()?.start(this.#parts.tasks().filter(({ isolate }) => isolate === 'none'))
   }
 
   async #runHandlers(events: readonly BrokerEvent[]): Promise<void> {
@@ -231,13 +244,4 @@ export class Lifecycle {
       },
     })
   }
-}
-
-/** Tasks ask for dependencies, and nobody has any. */
-export function notSetUp(taskNames: readonly string[]): ConfigError {
-  return new ConfigError(
-    'KIQ_DI_NOT_SET_UP',
-    `The task(s) ${taskNames.join(', ')} declare \`deps\`, but the broker has no container. Call ` +
-      "`setupInjection(broker, container)` of 'kiq/di' in the module that makes the broker.",
-  )
 }

@@ -3,6 +3,7 @@ import type { Clock, InjectedCall, Invocation, Logger, TaskInjector, TaskMessage
 import { runInContext } from './context.ts'
 import type { TaskContext } from './context.ts'
 import type { AbortListener, Execution } from './execution.ts'
+import { notSetUp } from './not-set-up.ts'
 import { numberLabel } from './sender.ts'
 import type { TaskDefinition } from './task-definition.ts'
 import { fromWireArguments } from './task-definition.ts'
@@ -29,7 +30,8 @@ export type RunIsolated = (
 export interface RunTaskParts {
   /** Milliseconds between the abort of the signal and the end of waiting for the task. */
   readonly abortGraceMs: number
-  readonly runIsolated: RunIsolated
+  /** Without it all run here. */
+  readonly runIsolated?: RunIsolated | undefined
   readonly logger: Logger
   readonly clock: Clock
   /** Gives tasks what they depend on. */
@@ -104,9 +106,10 @@ class Run implements AbortListener, InjectedCall<TaskContext> {
     const { injector } = this.#parts
     const { isolate, run } = definition
     try {
-      if (isolate !== 'none') {
+      const { runIsolated } = this.#parts
+      if (isolate !== 'none' && runIsolated) {
         // Kills what it runs by itself.
-        const outcome = this.#parts.runIsolated(definition, args, this.#execution, this.#parts.abortGraceMs)
+        const outcome = runIsolated(definition, args, this.#execution, this.#parts.abortGraceMs)
         outcome.then(
           (value) => this.#end(undefined, value),
           (error: unknown) => this.#fail(error),
@@ -117,6 +120,7 @@ class Run implements AbortListener, InjectedCall<TaskContext> {
         this.#inject(injector, args)
         return
       }
+      if (definition.deps !== undefined) throw notSetUp([definition.name])
       const call = run as (...all: readonly unknown[]) => unknown
       const value = runInContext(this.#execution, () => call(...args))
       if (!isThenable(value)) {

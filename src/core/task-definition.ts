@@ -1,5 +1,13 @@
 import { ConfigError, MessageError } from '../contract/index.ts'
-import type { DepsOrThunk, InjectedTask, Labels, Schedule, StandardSchema, TaskMessage } from '../contract/index.ts'
+import type {
+  Deps,
+  DepsOrThunk,
+  InjectedTask,
+  Labels,
+  Schedule,
+  StandardSchema,
+  TaskMessage,
+} from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
 import { show } from '../util/show.ts'
 import { durationMs, wholeNumber } from './duration.ts'
@@ -106,7 +114,7 @@ export function defineTask({ name, style, run, schema, deps, options }: Definiti
     style,
     run,
     schema,
-    deps,
+    deps: typeof deps === 'function' ? once(deps) : deps,
     labels,
     keepFailed: options.keepFailed ?? false,
     params: options.params,
@@ -117,6 +125,12 @@ export function defineTask({ name, style, run, schema, deps, options }: Definiti
     resultTtlMs: options.resultTtl === undefined ? undefined : durationMs('resultTtl', options.resultTtl),
     schedules: declaredSchedules(name, labels, options.schedule ?? []),
   }
+}
+
+/** Called when it is first asked for; every message asks. */
+function once(make: () => Deps): () => Deps {
+  let made: Deps | undefined
+  return () => (made ??= make())
 }
 
 /** @throws {ConfigError} `KIQ_CONFIG_INVALID` naming the known ones. */

@@ -58,7 +58,7 @@ export class Binding {
   get edges(): readonly Edge[] {
     return (this.#edges ??=
       this.recipe.kind === 'alias'
-        ? [{ name: '', mode: 'one', key: this.recipe.target }]
+        ? [{ name: '', mode: 'alias', key: this.recipe.target }]
         : edgesOf(this.source.provider.deps, this.name))
   }
 

@@ -1,4 +1,4 @@
-import type { MaybePromise } from '../contract/index.ts'
+import type { MaybePromise, Token } from '../contract/index.ts'
 import { TaskInfo } from './builtins.ts'
 import { token } from './keys.ts'
 import type { Module } from './module.ts'
@@ -16,6 +16,11 @@ export interface BridgeOptions<S> {
   readonly closeScope?: ((scope: S, outcome: ScopeOutcome) => MaybePromise<void>) | undefined
 }
 
+/** What `bind()` takes. It closes nothing, so a key that stands for less than `T` may have it, too. */
+export interface BridgedSpec<T, S> extends Omit<CreateSpec<T, { readonly scope: Token<S> }>, 'dispose'> {
+  readonly dispose: false
+}
+
 /** Lets tasks ask for what a container of another library has. */
 export interface Bridge<S> {
   /** Part of the container of Kiq. */
@@ -25,7 +30,7 @@ export interface Bridge<S> {
    *
    * @param resolve - Gets it from the scope of the running task.
    */
-  from<T>(resolve: (scope: S) => MaybePromise<T>): CreateSpec<T, Record<'scope', ReturnType<typeof token<S>>>>
+  from<T>(resolve: (scope: S) => MaybePromise<T>): BridgedSpec<T, S>
 }
 
 /**
@@ -56,7 +61,7 @@ export function bridge<S>({ name, openScope, closeScope }: BridgeOptions<S>): Br
     from: (resolve) => ({
       scope: 'scoped',
       deps: { scope: key },
-      create: (deps) => resolve((deps as { readonly scope: S }).scope),
+      create: ({ scope }) => resolve(scope),
       dispose: false,
     }),
   }

@@ -1,7 +1,7 @@
 import { systemClock } from '../contract/index.ts'
-import type { Clock as ClockFace, Labels, Logger, Token } from '../contract/index.ts'
+import type { Clock as ClockType, Labels, Logger, Token } from '../contract/index.ts'
 import type { ProgressTracker, State } from '../core/index.ts'
-import type { Enqueuer as EnqueuerFace } from './enqueuer.ts'
+import type { Enqueuer as EnqueuerType } from './enqueuer.ts'
 import { createEnqueuer } from './enqueuer.ts'
 import { BUILT_IN } from './find-problems.ts'
 import { nameOf, token } from './keys.ts'
@@ -46,10 +46,12 @@ export const TaskLog: Token<Logger> = token<Logger>('TaskLog')
 export const TaskProgress: Token<ProgressTracker> = token<ProgressTracker>('TaskProgress')
 /** What `broker.on('workerStartup', …)` put there. */
 export const TaskState: Token<State> = token<State>('TaskState')
+export type Enqueuer = EnqueuerType
 /** Sends tasks as children of the running one. */
-export const Enqueuer: Token<EnqueuerFace> = token<EnqueuerFace>('Enqueuer')
+export const Enqueuer: Token<EnqueuerType> = token<EnqueuerType>('Enqueuer')
+export type Clock = ClockType
 /** What time it is; a test sets it. */
-export const Clock: Token<ClockFace> = token<ClockFace>('Clock')
+export const Clock: Token<ClockType> = token<ClockType>('Clock')
 /** The scope itself, for what is not known before the task runs. */
 export const CurrentScope: Token<Scope> = token<Scope>('CurrentScope')
 

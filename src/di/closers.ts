@@ -20,6 +20,8 @@ type AnyGenerator = Generator<unknown, void, void> | AsyncGenerator<unknown, voi
 
 export interface Closer {
   readonly binding: Binding
+  /** The singleton for which it was made. */
+  readonly owner?: Binding | undefined
   readonly dispose?: (() => unknown) | undefined
   readonly generator?: AnyGenerator | undefined
 }
@@ -30,6 +32,8 @@ export interface Closer {
  */
 export class Closers {
   #stack: Closer[] = []
+  /** Ends with the last one: they follow each other, whoever asks. `undefined` when nothing is being closed. */
+  #closing: Promise<unknown> | undefined
 
   get size(): number {
     return this.#stack.length
@@ -47,18 +51,33 @@ export class Closers {
    * @returns How it ended after that.
    */
   async close(failure: Thrown | undefined, options: ClosingOptions): Promise<Thrown | undefined> {
-    return await this.#closeAll(this.#stack, failure, options)
+    return await this.#inTurn(() => this.#closeAll(this.#stack, failure, options))
   }
 
-  /** Closes the values of these bindings, and keeps the others. */
+  async #inTurn<T>(close: () => Promise<T>): Promise<T> {
+    const current = this.#closing ? this.#closing.then(close) : close()
+    const settled = current.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#closing = settled
+    const outcome = await current
+    if (this.#closing === settled) this.#closing = undefined
+    return outcome
+  }
+
+  /** Closes what was made for these singletons, and keeps the rest. */
   async closeThose(
     bindings: ReadonlySet<Binding>,
     failure: Thrown | undefined,
     options: ClosingOptions,
   ): Promise<void> {
-    const those = this.#stack.filter(({ binding }) => bindings.has(binding))
-    this.#stack = this.#stack.filter(({ binding }) => !bindings.has(binding))
-    await this.#closeAll(those, failure, options)
+    const isOne = ({ owner }: Closer): boolean => owner !== undefined && bindings.has(owner)
+    await this.#inTurn(async () => {
+      const those = this.#stack.filter(isOne)
+      this.#stack = this.#stack.filter((closer) => !isOne(closer))
+      return await this.#closeAll(those, failure, options)
+    })
   }
 
   async #closeAll(stack: Closer[], failure: Thrown | undefined, options: ClosingOptions): Promise<Thrown | undefined> {
@@ -132,7 +151,7 @@ async function endGenerator(
 
 function asDisposeError(name: string, error: unknown, what: string): DisposeError {
   if (error instanceof DisposeError) return error
-  return new DisposeError('KIQ_DI_DISPOSE_FAILED', name, `${what}: ${messageOf(error)}.`, { cause: error })
+  return new DisposeError('KIQ_DI_DISPOSE_FAILED', name, `${what}: ${messageOf(error)}`, { cause: error })
 }
 
 /** @throws {DisposeError} `KIQ_DI_DISPOSE_TIMED_OUT`; what hangs is left to itself. */

@@ -17,7 +17,7 @@ export interface ConfigModuleOptions<S extends StandardSchema> {
   /**
    * In messages.
    *
-   * @defaultValue `'config'`
+   * @defaultValue `config`, with the names of the sections
    */
   readonly name?: string | undefined
 }
@@ -27,7 +27,8 @@ export interface ConfigModuleOptions<S extends StandardSchema> {
  * the worker takes its first message; settings that do not fit stop the start.
  */
 export function configModule<S extends StandardSchema>(options: ConfigModuleOptions<S>): Module {
-  const { schema, source, key, sections = {}, name = 'config' } = options
+  const { schema, source, key, sections = {} } = options
+  const { name = `config(${Object.keys(sections).join(', ')})` } = options
   type Settings = SchemaOutput<S>
   const whole = key ?? token<Settings>(name)
   const providers: Provider[] = [

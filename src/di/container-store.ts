@@ -1,5 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
-
 import type { Key, Logger } from '../contract/index.ts'
 import type { TaskContext } from '../core/index.ts'
 import { sleep } from '../util/abort.ts'
@@ -10,18 +8,22 @@ import type { DisposeError } from './errors.ts'
 import { InjectionError, ProviderError, ScopeError } from './errors.ts'
 import type { Root } from './find-problems.ts'
 import { findProblems } from './find-problems.ts'
-import { nameOf } from './keys.ts'
-import { Pending } from './pending.ts'
+import { assertKey, nameOf } from './keys.ts'
+import { Pending, ready } from './pending.ts'
 import type { Problem } from './problems.ts'
 import type { Registry, SingletonOwner } from './registry.ts'
-import { ScopeStore } from './scope.ts'
-import { Store, valueOf } from './store.ts'
+import { isTransient, RootTransient, scopedAtRoot } from './root-transient.ts'
+import { Store } from './store.ts'
+import { traced } from './trace.ts'
+import { neededBy, waitsForOthers, waves } from './waves.ts'
 
 export interface ContainerParts {
   readonly registry: Registry
   /** Milliseconds that closing one value may take. */
   readonly disposeTimeoutMs: number
   readonly logger: Logger
+  /** Calls in the context in which the container was made: timers of a singleton belong to no task that asked first. */
+  readonly outside: <T>(fn: () => T) => T
   readonly onDisposeError: ((error: DisposeError, task: TaskContext | undefined) => void) | undefined
 }
 
@@ -32,8 +34,8 @@ export class ContainerStore extends Store implements SingletonOwner {
   readonly logger: Logger
   readonly parts: ContainerParts
   readonly #links = new Map<Key, Link>()
-  /** The context in which the container was made: timers of a singleton belong to no task that happened to ask first. */
-  readonly #outside = AsyncLocalStorage.snapshot()
+  /** The starts under way. */
+  #starting: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | undefined
 
   constructor(parts: ContainerParts) {
@@ -65,11 +67,9 @@ export class ContainerStore extends Store implements SingletonOwner {
   checkedLink(key: Key): Link {
     const known = this.#links.get(key)
     if (known) return known
+    assertKey(key)
     const edges = [{ name: nameOf(key), mode: 'one', key }] as const
-    const errors = findProblems(this.registry, [{ label: undefined, edges }]).filter(
-      ({ severity }) => severity === 'error',
-    )
-    if (errors.length > 0) throw new InjectionError(errors)
+    this.check([{ label: undefined, edges }])
     const [link] = this.registry.link(edges) as readonly [Link]
     // Keys that are not bound never get here: their number has no bound.
     this.#links.set(key, link)
@@ -92,14 +92,10 @@ export class ContainerStore extends Store implements SingletonOwner {
 
   // --- singletons
 
-  protected one(binding: Binding): unknown {
+  protected override one(binding: Binding, owner: Binding | undefined): unknown {
     if (binding.scope === 'singleton') return this.singleton(binding)
-    if (binding.scope === 'transient') return this.build(binding)
-    throw new ScopeError(
-      'KIQ_DI_NO_SCOPE',
-      `${binding.name} is scoped, so the container has none. Ask for it in \`deps\` of a task, or in a scope: ` +
-        '`container.scope()`.',
-    )
+    if (binding.scope === 'transient') return this.build(binding, owner)
+    throw scopedAtRoot(binding)
   }
 
   singleton(binding: Binding): unknown {
@@ -108,12 +104,24 @@ export class ContainerStore extends Store implements SingletonOwner {
     if (owner !== this && owner !== undefined) return owner.singleton(binding)
     if (binding.pending) return binding.pending
     this.assertOpen(binding.name)
-    const made = this.#outside(() => this.build(binding))
+    // Those first that it needs, so that long chains need no deep stack; but one after the other.
+    let isWaiting = false
+    for (const needed of neededBy(binding, this.registry)) {
+      if (needed === binding || (isWaiting && !waitsForOthers(needed))) continue
+      if (this.#make(needed) instanceof Pending) isWaiting = true
+    }
+    return this.#make(binding)
+  }
+
+  #make(binding: Binding): unknown {
+    if (binding.value !== UNSET) return binding.value
+    if (binding.pending) return binding.pending
+    const made = this.parts.outside(() => this.build(binding, binding))
     if (made instanceof Pending) {
       binding.pending = made
       made.done.then(
         () => {
-          binding.value = made.value
+          binding.value = this.isClosed ? UNSET : made.value
           binding.pending = undefined
         },
         () => {
@@ -131,35 +139,15 @@ export class ContainerStore extends Store implements SingletonOwner {
   }
 
   async get(key: Key): Promise<unknown> {
-    this.assertOpen(nameOf(key))
     const link = this.checkedLink(key)
-    try {
-      return await (isTransient(link) ? this.#transient(link) : valueOf(this.link(link)))
-    } catch (error) {
-      throw this.traced(error, [], [link])
-    }
+    this.assertOpen(nameOf(key))
+    return await (isTransient(link) ? new RootTransient(this).get(link) : this.wait(link))
   }
 
   getSync(key: Key): unknown {
-    this.assertOpen(nameOf(key))
     const link = this.checkedLink(key)
-    if (!isTransient(link)) return this.now(link)
-    if (link.targets.some(({ hasCloser }) => hasCloser)) throw transientAtRoot(link)
-    const scope = new ScopeStore(this)
-    const value = scope.now(link)
-    if (scope.endAtOnce()) return value
-    void scope.end(undefined)
-    throw transientAtRoot(link)
-  }
-
-  /** One that has to be closed would live until the container is: it is refused. */
-  async #transient(link: Link): Promise<unknown> {
-    if (link.targets.some(({ hasCloser }) => hasCloser)) throw transientAtRoot(link)
-    const scope = new ScopeStore(this)
-    const value = await valueOf(scope.link(link))
-    if (scope.endAtOnce()) return value
-    await scope.end(undefined)
-    throw transientAtRoot(link)
+    this.assertOpen(nameOf(key))
+    return isTransient(link) ? new RootTransient(this).getSync(link) : this.now(link)
   }
 
   /**
@@ -176,15 +164,23 @@ export class ContainerStore extends Store implements SingletonOwner {
           'do not close it with the broker (`closeContainer`).',
       )
     }
+    const starting = this.#start(links)
+    this.#starting = Promise.allSettled([this.#starting, starting])
+    await starting
+  }
+
+  async #start(links: readonly Link[]): Promise<void> {
     const made = new Set<Binding>()
     for (const wave of waves(links)) {
-      for (const binding of wave) if (binding.value === UNSET && !binding.pending) made.add(binding)
-      const outcomes = await Promise.allSettled(wave.map(async (binding) => await valueOf(this.singleton(binding))))
+      for (const binding of wave) {
+        if (binding.registry === this.registry && binding.value === UNSET && !binding.pending) made.add(binding)
+      }
+      const outcomes = await Promise.allSettled(wave.map(async (binding) => await ready(this.singleton(binding))))
       const errors = outcomes.filter((one) => one.status === 'rejected').map(({ reason }) => reason as unknown)
       if (errors.length === 0) continue
       for (const binding of made) binding.value = UNSET
       await this.closers.closeThose(made, { error: errors[0] }, this.closingOptions())
-      throw startFailed(errors.map((error) => this.traced(error, [], links)))
+      throw startFailed(errors.map((error) => traced(error, [], links)))
     }
   }
 
@@ -196,18 +192,20 @@ export class ContainerStore extends Store implements SingletonOwner {
   }
 
   async #close(): Promise<void> {
-    // What is being made is closed as soon as it is there; for that, too, there is a limit.
     const own = this.registry.all.filter(({ registry }) => registry === this.registry)
+    // What is being made is closed as soon as it is there; for that, too, there is a limit.
     const making = own.flatMap(({ pending }) => (pending ? [pending.done] : []))
     const over = new AbortController()
     const limit = sleep(this.disposeTimeoutMs, over.signal)
-    if (making.length > 0) await Promise.race([Promise.allSettled(making), limit])
+    await Promise.race([Promise.allSettled([this.#starting, ...making]), limit])
     over.abort()
     const errors: unknown[] = []
     const ended = await this.closers.close(
       undefined,
       this.closingOptions((error) => errors.push(error)),
     )
+    // Nobody gets what is closed.
+    for (const binding of own) if (binding.recipe.kind !== 'value') binding.value = UNSET
     if (ended) errors.push(ended.error)
     if (errors.length === 1) throw errors[0]
     if (errors.length > 1) throw new AggregateError(errors, `${errors.length} values of the container were not closed.`)
@@ -235,18 +233,6 @@ export class ContainerStore extends Store implements SingletonOwner {
   }
 }
 
-function isTransient({ targets }: Link): boolean {
-  return targets.some(({ scope }) => scope === 'transient')
-}
-
-function transientAtRoot({ key }: Link): ScopeError {
-  return new ScopeError(
-    'KIQ_DI_TRANSIENT_AT_ROOT',
-    `${nameOf(key)} is transient and has to be closed; asked for here it would live until the container is closed. Ask ` +
-      'for it in a scope: `container.scope()`.',
-  )
-}
-
 function startFailed(errors: readonly unknown[]): unknown {
   if (errors.length === 1) return errors[0]
   const lines = errors.map((error) => `  - ${error instanceof Error ? error.message : String(error)}`)
@@ -258,32 +244,4 @@ function startFailed(errors: readonly unknown[]): unknown {
       cause: new AggregateError(errors),
     },
   )
-}
-
-/** Singletons that are made early, in waves: what a wave needs is in the waves before it. */
-function waves(links: readonly Link[]): readonly (readonly Binding[])[] {
-  const levels = new Map<Binding, number>()
-  const found: Binding[][] = []
-  /** @returns The wave after which a value of this binding can be made. */
-  const visit = (binding: Binding): number => {
-    const known = levels.get(binding)
-    if (known !== undefined) return known
-    const behindLazy: Binding[] = []
-    levels.set(binding, 0)
-    if (binding.scope === 'singleton' && !binding.eager) return 0
-    let level = 0
-    for (const { mode, targets } of binding.links) {
-      if (mode === 'lazy') behindLazy.push(...targets)
-      else for (const target of targets) level = Math.max(level, visit(target))
-    }
-    if (binding.scope === 'singleton' && binding.recipe.kind !== 'value') {
-      ;(found[level] ??= []).push(binding)
-      level += 1
-    }
-    levels.set(binding, level)
-    for (const target of behindLazy) visit(target)
-    return level
-  }
-  for (const { targets } of links) for (const target of targets) visit(target)
-  return found.filter((wave) => (wave as Binding[] | undefined) !== undefined)
 }

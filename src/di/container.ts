@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+
 import { ConfigError, durationOption } from '../contract/index.ts'
 import type { InjectedTask, Key, Logger, Provider } from '../contract/index.ts'
 import { defaultLogger } from '../core/index.ts'
@@ -112,6 +114,7 @@ export class OwnContainer implements Container {
   readonly #options: ContainerOptions
   #modules: readonly Module[]
   #store: ContainerStore | undefined
+  readonly #outside = AsyncLocalStorage.snapshot()
 
   constructor(options: ContainerOptions, store?: ContainerStore) {
     this.#options = options
@@ -127,6 +130,7 @@ export class OwnContainer implements Container {
       registry: Registry.of([...builtIns, ...flatten(this.#modules, this.#options.providers ?? [])]),
       disposeTimeoutMs: this.#disposeTimeoutMs(),
       logger: this.#options.logger ?? defaultLogger,
+      outside: (fn) => this.#outside(fn),
       onDisposeError: this.#options.onDisposeError,
     }))
   }
@@ -190,6 +194,13 @@ export class OwnContainer implements Container {
 
   fork({ overrides }: { readonly overrides: readonly Provider[] }): OwnContainer {
     const { store } = this
+    store.assertOpen('A fork')
+    if (!Array.isArray(overrides)) {
+      throw new ConfigError(
+        'KIQ_CONFIG_INVALID',
+        `The overrides are ${show(overrides)}. Pass a list of what bind() returns.`,
+      )
+    }
     const registry = store.registry.fork(flatten([], overrides))
     const fork = new OwnContainer(this.#options, new ContainerStore({ ...store.parts, registry }))
     fork.check([])

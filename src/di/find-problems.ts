@@ -38,27 +38,41 @@ export function findUnused(registry: Registry, roots: readonly Root[]): readonly
 /** Name of the module of what every container has. */
 export const BUILT_IN = 'kiq'
 
-/** A depth-first walk: what is on the stack when it is met again closes a cycle. */
+/** Who is being looked at, and which of the bindings it needs comes next. */
+interface Frame {
+  /** `undefined`: a root. */
+  readonly binding: Binding | undefined
+  readonly targets: readonly Binding[]
+  next: number
+}
+
+/** The next step on the way from a binding to a scoped one that it would hold. */
+type ScopedWays = ReadonlyMap<Binding, Binding | undefined>
+
+/** A depth-first walk, with a stack of its own: what is on it when it is met again closes a cycle. */
 class Search {
   readonly #registry: Registry
   readonly #problems: Problem[] = []
   readonly #state = new Map<Binding, 'open' | 'done'>()
-  readonly #scopedVia = new Map<Binding, readonly string[] | undefined>()
+  readonly #waysToScoped: ScopedWays
   /** Behind `lazy()`: they are looked at later, as no cycle goes through them. */
   readonly #later: { readonly binding: Binding; readonly path: readonly string[] }[] = []
   readonly #keysByName = new Map<string, Set<Key>>()
 
   constructor(registry: Registry) {
     this.#registry = registry
+    this.#waysToScoped = waysToScoped(registry)
   }
 
   run(roots: readonly Root[]): readonly Problem[] {
     for (const { label, edges, outlivesScope } of roots) {
       const path = label === undefined ? [] : [label]
-      this.#follow(edges, path, undefined)
+      this.#walk(undefined, edges, path)
       if (outlivesScope) this.#checkHooks(edges, path)
     }
-    for (const { binding, path } of this.#later) this.#visit(binding, path)
+    for (const { binding, path } of this.#later) {
+      if (!this.#state.has(binding)) this.#walk(binding, binding.edges, path)
+    }
     this.#checkNames()
     return this.#problems
   }
@@ -67,27 +81,51 @@ class Search {
     return this.#state.has(binding)
   }
 
-  #visit(binding: Binding, from: readonly string[]): void {
-    if (this.#state.has(binding)) return
-    this.#state.set(binding, 'open')
-    const path = [...from, binding.name]
-    this.#follow(binding.edges, path, binding)
+  /** @param path - Names that lead there. */
+  #walk(start: Binding | undefined, edges: readonly Edge[], path: readonly string[]): void {
+    const stack: Frame[] = []
+    const enter = (binding: Binding | undefined, its: readonly Edge[]): void => {
+      if (binding) this.#state.set(binding, 'open')
+      const frame = { binding, targets: [] as Binding[], next: 0 }
+      stack.push(frame)
+      frame.targets.push(...this.#targets(its, () => [...path, ...namesOf(stack)]))
+    }
+    enter(start, edges)
+    for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
+      const target = frame.targets[frame.next]
+      frame.next += 1
+      if (target === undefined) {
+        const { binding } = frame
+        if (binding) this.#leave(binding, () => [...path, ...namesOf(stack)])
+        stack.pop()
+      } else if (this.#state.get(target) === 'open') {
+        const cycle = stack.slice(stack.findIndex(({ binding }) => binding === target))
+        this.#cycle([...namesOf(cycle), target.name], frame.binding ?? target)
+      } else if (!this.#state.has(target)) {
+        enter(target, target.edges)
+      }
+    }
+  }
+
+  #leave(binding: Binding, path: () => readonly string[]): void {
     this.#state.set(binding, 'done')
     if (binding.scope === 'singleton' && binding.recipe.kind !== 'alias') this.#checkSingleton(binding, path)
   }
 
-  #follow(edges: readonly Edge[], path: readonly string[], holder: Binding | undefined): void {
-    for (const { key, mode } of edges) {
+  /** Checks the edges themselves. @returns What has to be made before the one that has them. */
+  #targets(edges: readonly Edge[], path: () => readonly string[]): readonly Binding[] {
+    return edges.flatMap(({ key, mode }) => {
       this.#noteName(key)
       const targets = this.#registry.find(key)
-      if (targets.length === 0 && mode !== 'optional' && mode !== 'all') this.#missing(key, path)
-      if (targets.length > 1 && mode !== 'all') this.#several(key, path, targets.length)
-      for (const target of targets) {
-        if (mode === 'lazy') this.#later.push({ binding: target, path })
-        else if (this.#state.get(target) === 'open') this.#cycle(target, path, holder)
-        else this.#visit(target, path)
+      if (targets.length === 0 && mode !== 'optional' && mode !== 'all') this.#missing(key, path())
+      if (mode === 'one' || mode === 'optional' || mode === 'lazy') {
+        const count = this.#registry.leaves(key).length
+        if (count > 1) this.#several(key, path(), count)
       }
-    }
+      if (mode !== 'lazy') return targets
+      for (const binding of targets) this.#later.push({ binding, path: path() })
+      return []
+    })
   }
 
   #missing(key: Key, path: readonly string[]): void {
@@ -106,14 +144,12 @@ class Search {
     this.#report('KIQ_DI_DUPLICATE', [...path, name], `${name} has ${count} values where one is asked for`, hint)
   }
 
-  #cycle(target: Binding, path: readonly string[], holder: Binding | undefined): void {
-    // The stack from the target on; what comes before it only leads there.
-    const cycle = [...path.slice(path.lastIndexOf(target.name)), target.name]
-    const hint = `Ask for lazy(${target.name}) in ${holder?.name ?? target.name}, or take out what both need.`
+  #cycle(cycle: readonly string[], holder: Binding): void {
+    const hint = `Ask for lazy(${cycle.at(-1)}) in ${holder.name}, or take out what both need.`
     this.#report('KIQ_DI_CYCLE', cycle, 'These need each other to be made', hint)
   }
 
-  #checkSingleton(binding: Binding, path: readonly string[]): void {
+  #checkSingleton(binding: Binding, path: () => readonly string[]): void {
     for (const { key } of binding.edges) {
       for (const target of this.#registry.find(key)) {
         const via = this.#pathToScoped(target)
@@ -122,9 +158,11 @@ class Search {
             `Make ${binding.name} scoped, or pass the value as an argument of its methods. What lives as long as the ` +
             'container cannot hold what ends with a task.'
           const what = `The singleton ${binding.name} would keep ${via.at(-1)} of one task for ever`
-          this.#report('KIQ_DI_CAPTIVE', [...path, ...via], what, hint)
+          this.#report('KIQ_DI_CAPTIVE', [...path(), ...via], what, hint)
         }
-        if (target.scope === 'transient' && target.hasCloser) this.#heldTransient(target, path)
+      }
+      for (const held of this.#registry.leaves(key)) {
+        if (held.scope === 'transient' && held.hasCloser) this.#heldTransient(held, path())
       }
     }
   }
@@ -139,24 +177,12 @@ class Search {
     })
   }
 
-  /** Names from this binding to a scoped one it would hold; singletons in between answer for themselves. */
+  /** Names from this binding to a scoped one that it would hold; singletons in between answer for themselves. */
   #pathToScoped(binding: Binding): readonly string[] | undefined {
-    if (binding.recipe.kind !== 'alias' && binding.scope === 'scoped') return [binding.name]
-    if (binding.recipe.kind !== 'alias' && binding.scope === 'singleton') return undefined
-    if (this.#scopedVia.has(binding)) return this.#scopedVia.get(binding)
-    // Also what ends a circle.
-    this.#scopedVia.set(binding, undefined)
-    for (const { key } of binding.edges) {
-      for (const target of this.#registry.find(key)) {
-        const via = this.#pathToScoped(target)
-        if (via) {
-          const path = [binding.name, ...via]
-          this.#scopedVia.set(binding, path)
-          return path
-        }
-      }
-    }
-    return undefined
+    if (!this.#waysToScoped.has(binding)) return undefined
+    const names: string[] = []
+    for (let at: Binding | undefined = binding; at; at = this.#waysToScoped.get(at)) names.push(at.name)
+    return names
   }
 
   #checkHooks(edges: readonly Edge[], path: readonly string[]): void {
@@ -198,4 +224,29 @@ class Search {
   #report(code: ErrorCode, path: readonly string[], what: string, hint: string): void {
     this.#problems.push({ code, severity: 'error', path, message: `${what}: ${path.join(' > ')}.`, hint })
   }
+}
+
+function namesOf(stack: readonly Frame[]): readonly string[] {
+  return stack.flatMap(({ binding }) => (binding ? [binding.name] : []))
+}
+
+/** From the scoped ones backwards, through transients and aliases. */
+function waysToScoped(registry: Registry): ScopedWays {
+  const holders = new Map<Key, Binding[]>()
+  const ways = new Map<Binding, Binding | undefined>()
+  for (const binding of registry.all) {
+    const isAlias = binding.recipe.kind === 'alias'
+    if (binding.scope === 'scoped' && !isAlias) ways.set(binding, undefined)
+    if (binding.scope !== 'transient' && !isAlias) continue
+    for (const { key } of binding.edges) {
+      const known = holders.get(key)
+      if (known) known.push(binding)
+      else holders.set(key, [binding])
+    }
+  }
+  // Grows while it is gone through.
+  for (const [binding] of ways) {
+    for (const holder of holders.get(binding.key) ?? []) if (!ways.has(holder)) ways.set(holder, binding)
+  }
+  return ways
 }

@@ -43,12 +43,12 @@ export class Graph {
   toMermaid(): string {
     const ids = new Map(this.nodes.map(({ id }, i) => [id, `n${i}`]))
     const lines = this.nodes.map((node) => {
-      const text = `"${escapeMermaid(captionOf(node).join('<br>'))}"`
+      const text = `"${captionOf(node).map(escapeMermaid).join('<br>')}"`
       const [open, close] = SHAPES[node.kind === 'task' ? 'task' : (node.scope ?? 'missing')]
       return `  ${ids.get(node.id)}${open}${text}${close}`
     })
     const arrows = this.edges.map(({ from, to, mode }) => {
-      const arrow = mode === 'one' ? '-->' : `-. ${mode} .->`
+      const arrow = modeText(mode) === '' ? '-->' : `-. ${mode} .->`
       return `  ${ids.get(from)} ${arrow} ${ids.get(to)}`
     })
     return ['flowchart LR', ...lines, ...arrows, ''].join('\n')
@@ -61,7 +61,7 @@ export class Graph {
       return `  ${quote(node.id)} [label=${quote(captionOf(node).join('\n'))}, shape=${shape}];`
     })
     const arrows = this.edges.map(({ from, to, mode }) => {
-      const style = mode === 'one' ? '' : ` [style=dashed, label=${quote(mode)}]`
+      const style = modeText(mode) === '' ? '' : ` [style=dashed, label=${quote(mode)}]`
       return `  ${quote(from)} -> ${quote(to)}${style};`
     })
     return ['digraph kiq {', '  rankdir=LR;', ...lines, ...arrows, '}', ''].join('\n')
@@ -92,15 +92,17 @@ export class Graph {
     )
   }
 
-  #needs(id: string, indent: string, above: ReadonlySet<string>): readonly string[] {
+  /** @param shown - Whose needs were told already: once is enough, and in a net it would not end soon. */
+  #needs(id: string, indent: string, shown: Set<string>): readonly string[] {
     return this.edges
       .filter(({ from }) => from === id)
       .flatMap(({ to, name, mode }) => {
         const node = this.nodes.find((one) => one.id === to) as GraphNode
         const label = name === '' || name === node.name ? '' : `${name}: `
         const line = `${indent}${label}${captionOf(node).join(', ')}${modeText(mode)}`
-        if (above.has(to)) return [`${line} (see above)`]
-        return [line, ...this.#needs(to, `${indent}  `, new Set([...above, to]))]
+        const needs = shown.has(to) ? [] : this.#needs(to, `${indent}  `, shown.add(to))
+        const isTold = needs.length === 0 && this.edges.some(({ from }) => from === to)
+        return [isTold ? `${line} (see above)` : line, ...needs]
       })
   }
 }
@@ -183,7 +185,7 @@ function captionOf({ name, kind, scope, module }: GraphNode): readonly string[] 
 }
 
 function modeText(mode: Edge['mode']): string {
-  return mode === 'one' ? '' : ` (${mode})`
+  return mode === 'one' || mode === 'alias' ? '' : ` (${mode})`
 }
 
 function quote(text: string): string {
@@ -192,5 +194,5 @@ function quote(text: string): string {
 
 /** Mermaid reads entity codes in quoted texts. */
 function escapeMermaid(text: string): string {
-  return text.replaceAll('"', '#quot;')
+  return text.replaceAll('"', '#quot;').replaceAll('<', '#lt;').replaceAll('>', '#gt;')
 }

@@ -1,5 +1,5 @@
 export { bridge } from './bridge.ts'
-export type { Bridge, BridgeOptions } from './bridge.ts'
+export type { Bridge, BridgedSpec, BridgeOptions } from './bridge.ts'
 export { Clock, CurrentScope, Enqueuer, TaskInfo, TaskLog, TaskProgress, TaskSignal, TaskState } from './builtins.ts'
 export { configModule } from './config-module.ts'
 export type { ConfigModuleOptions } from './config-module.ts'

@@ -7,7 +7,7 @@ import type { Problem } from './problems.ts'
 import { rootOfHooks } from './task-middleware.ts'
 import type { TaskHooks } from './task-middleware.ts'
 import { TaskRun } from './task-run.ts'
-import type { PlannedHooks, TaskPlan } from './task-run.ts'
+import type { PlannedHooks, TaskPlan, TaskRunParts } from './task-run.ts'
 
 export interface InjectorParts {
   readonly broker: Broker
@@ -27,6 +27,8 @@ export class ContainerInjector implements TaskInjector<TaskContext> {
   readonly #parts: InjectorParts
   readonly #plans = new Map<InjectedTask, TaskPlan>()
   #middlewares: readonly PlannedHooks[] | undefined
+  /** The same for all executions. */
+  #runParts: TaskRunParts | undefined
 
   constructor(parts: InjectorParts) {
     this.#parts = parts
@@ -52,16 +54,21 @@ export class ContainerInjector implements TaskInjector<TaskContext> {
   }
 
   async start(tasks: readonly InjectedTask[]): Promise<void> {
-    // What an isolated task needs is made where it runs.
-    const here = tasks.filter(({ run, isolate }) => run !== undefined && isolate === 'none')
+    const here = tasks.filter(({ run }) => run !== undefined)
     const links = here.flatMap((task) => this.#plan(task).links ?? [])
     await this.container.store.start([...links, ...this.#hooks().flatMap((planned) => planned.links)])
   }
 
   begin(call: InjectedCall<TaskContext>): TaskRun {
-    const { broker, container } = this.#parts
     const plan = this.#plans.get(call.task) ?? this.#plan(call.task)
-    return new TaskRun(call, plan, { store: container.store, broker, middlewares: this.#middlewares ?? this.#hooks() })
+    const parts = (this.#runParts ??= this.#makeRunParts())
+    parts.store.assertOpen(plan.label)
+    return new TaskRun(call, plan, parts)
+  }
+
+  #makeRunParts(): TaskRunParts {
+    const { broker, container } = this.#parts
+    return { broker, store: container.store, middlewares: this.#hooks() }
   }
 
   fork(overrides: readonly Provider[]): ContainerInjector {

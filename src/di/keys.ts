@@ -38,6 +38,15 @@ export function nameOf(key: Key): string {
   return 'tokenName' in key ? key.tokenName : key.name === '' ? '(anonymous class)' : key.name
 }
 
+/** @throws {ConfigError} `KIQ_CONFIG_INVALID` for what is no key: `undefined` is what a circle of imports makes of one. */
+export function assertKey(value: unknown): asserts value is Key {
+  if (isKey(value)) return
+  throw new ConfigError(
+    'KIQ_CONFIG_INVALID',
+    `The key is ${show(value)}. Use a token or a class. If two modules import each other, it may not be there yet.`,
+  )
+}
+
 export function isKey(value: unknown): value is Key {
   return (
     typeof value === 'function' ||
@@ -45,7 +54,8 @@ export function isKey(value: unknown): value is Key {
   )
 }
 
-export type DependencyMode = 'one' | 'optional' | 'lazy' | 'all'
+/** `alias`: as whoever asks for the alias. */
+export type DependencyMode = 'one' | 'optional' | 'lazy' | 'all' | 'alias'
 
 /** A dependency taken apart. */
 export interface Edge {

@@ -33,13 +33,17 @@ export function module(
   if (typeof name !== 'string' || name === '') {
     throw new ConfigError('KIQ_CONFIG_INVALID', `The name of a module is ${show(name)}. Give it a name, as text.`)
   }
-  if (typeof providers !== 'function') return { moduleName: name, providers, imports }
+  if (typeof providers !== 'function') {
+    assertProviders(name, providers)
+    return { moduleName: name, providers, imports }
+  }
   const made = new WeakMap<object, Module>()
   return (config) => {
     const isObject = typeof config === 'object' && config !== null
     const known = isObject ? made.get(config) : undefined
     if (known) return known
     const fresh: Module = { moduleName: name, providers: providers(config), imports }
+    assertProviders(name, fresh.providers)
     if (isObject) made.set(config, fresh)
     return fresh
   }
@@ -57,6 +61,7 @@ export function flatten(modules: readonly Module[], providers: readonly Provider
   const registered: Registered[] = []
   const visit = (one: Module): void => {
     if (seen.has(one)) return
+    assertModule(one)
     seen.add(one)
     for (const imported of one.imports) visit(imported)
     for (const provider of one.providers) register(provider, one.moduleName)
@@ -74,6 +79,20 @@ export function flatten(modules: readonly Module[], providers: readonly Provider
   for (const one of modules) visit(one)
   for (const provider of providers) register(provider, undefined)
   return registered
+}
+
+function assertModule(value: unknown): void {
+  if (typeof value === 'object' && value !== null && 'moduleName' in value) return
+  throw new ConfigError(
+    'KIQ_CONFIG_INVALID',
+    `A module is ${show(value)}. Use what module() returns; a configured one has to be called. If two files import each ` +
+      'other, it may not be there yet.',
+  )
+}
+
+function assertProviders(name: string, value: unknown): void {
+  if (Array.isArray(value)) return
+  throw new ConfigError('KIQ_CONFIG_INVALID', `The providers of "${name}" are ${show(value)}. Pass a list.`)
 }
 
 function isRecord(provider: Provider): provider is ProviderRecord {

@@ -1,7 +1,7 @@
-/** The name that was probably meant: at most a third of its letters differ. */
+/** The name that was probably meant: at most a third of its letters differ, or only the case. */
 export function nearest(name: string, names: readonly string[]): string | undefined {
   let best: string | undefined
-  let bestDistance = Math.floor(Math.max(name.length, 3) / 3) + 1
+  let bestDistance = Math.floor(name.length / 3) + 1
   for (const other of names) {
     // Cheap bound first: that many letters have to be added or removed.
     if (Math.abs(other.length - name.length) >= bestDistance) continue

@@ -146,10 +146,23 @@ const FORMS = ['value', 'create', 'class', 'use', 'alias'] as const
 function read(key: Key, spec: AnySpec): ProviderRecord {
   if (!isKey(key)) throw invalid(`The first argument of bind() is ${show(key)}. Pass a token or a class.`)
   const name = nameOf(key)
+  if (typeof spec !== 'object' || (spec as unknown) === null) {
+    throw invalid(`bind(${name}) was given ${show(spec)}. Give it one of: ${FORMS.join(', ')}.`)
+  }
   const forms = FORMS.filter((form) => (form === 'value' ? form in spec : spec[form] !== undefined))
   const [form] = forms
   if (form === undefined || forms.length > 1) {
     throw invalid(`bind(${name}) has ${forms.join(' and ') || 'no recipe'}. Give it one of: ${FORMS.join(', ')}.`)
+  }
+  for (const flag of ['eager', 'override', 'multi'] as const) {
+    const value: unknown = spec[flag]
+    if (value !== undefined && typeof value !== 'boolean') {
+      throw invalid(`\`${flag}\` of ${name} is ${show(value)}. Use true or false.`)
+    }
+  }
+  const dispose: unknown = spec.dispose
+  if (dispose !== undefined && dispose !== false && typeof dispose !== 'function') {
+    throw invalid(`\`dispose\` of ${name} is ${show(dispose)}. Pass a function, or false.`)
   }
   const scope = spec.scope ?? 'singleton'
   if (!LIFETIMES.includes(scope)) {

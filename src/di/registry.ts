@@ -2,7 +2,6 @@ import type { Key } from '../contract/index.ts'
 import type { Link } from './binding.ts'
 import { Binding } from './binding.ts'
 import type { Edge } from './keys.ts'
-import { nameOf } from './keys.ts'
 import type { Registered } from './module.ts'
 import type { Problem } from './problems.ts'
 
@@ -23,7 +22,7 @@ export class Registry {
 
   static of(registered: readonly Registered[]): Registry {
     const registry = new Registry()
-    for (const one of registered) registry.#add(one)
+    registry.#add(registered)
     return registry
   }
 
@@ -40,15 +39,21 @@ export class Registry {
     return this.#bindings.keys()
   }
 
-  /** Where the key leads to, behind all aliases. Only for what was checked, as aliases may form a circle. */
-  targets(key: Key): readonly Binding[] {
-    return this.find(key).flatMap((binding) =>
-      binding.recipe.kind === 'alias' ? this.targets(binding.recipe.target) : [binding],
-    )
+  /** Where the key leads to, behind all aliases; nothing where they form a circle. */
+  leaves(key: Key): readonly Binding[] {
+    const seen = new Set([key])
+    const leaves: Binding[] = []
+    for (const one of seen) {
+      for (const binding of this.find(one)) {
+        if (binding.recipe.kind === 'alias') seen.add(binding.recipe.target)
+        else leaves.push(binding)
+      }
+    }
+    return leaves
   }
 
   link(edges: readonly Edge[]): readonly Link[] {
-    return edges.map(({ name, mode, key }) => ({ name, mode, key, targets: this.targets(key) }))
+    return edges.map(({ name, mode, key }) => ({ name, mode, key, targets: this.leaves(key) }))
   }
 
   /**
@@ -64,7 +69,7 @@ export class Registry {
       if (replaced.has(key)) continue
       fork.#bindings.set(key, affected.has(key) ? bindings.map((one) => fork.#binding(one.source)) : bindings)
     }
-    for (const override of overrides) fork.#add(override)
+    fork.#add(overrides)
     return fork
   }
 
@@ -79,15 +84,20 @@ export class Registry {
     return new Binding(source, this)
   }
 
-  #add(source: Registered): void {
-    const binding = this.#binding(source)
-    const before = this.find(binding.key)
-    if (before.length === 0 || binding.isOverride) {
-      this.#bindings.set(binding.key, [binding])
-    } else if (binding.isMulti && before.every((one) => one.isMulti)) {
-      this.#bindings.set(binding.key, [...before, binding])
-    } else {
-      this.problems.push(duplicate(binding, before))
+  /** Of several for one key those with `override` win, wherever they stand. */
+  #add(registered: readonly Registered[]): void {
+    const byKey = new Map<Key, Binding[]>()
+    for (const source of registered) {
+      const known = byKey.get(source.provider.key)
+      if (known) known.push(this.#binding(source))
+      else byKey.set(source.provider.key, [this.#binding(source)])
+    }
+    for (const [key, bindings] of byKey) {
+      const overrides = bindings.filter(({ isOverride }) => isOverride)
+      const candidates = overrides.length > 0 ? overrides : bindings
+      const isUnique = candidates.length === 1 || candidates.every(({ isMulti }) => isMulti)
+      this.#bindings.set(key, isUnique ? candidates : candidates.slice(-1))
+      if (!isUnique && overrides.length === 0) this.problems.push(duplicate(candidates))
     }
   }
 
@@ -109,20 +119,21 @@ export class Registry {
   }
 }
 
-function duplicate(binding: Binding, before: readonly Binding[]): Problem {
-  const places = [...before, binding].map(({ moduleName }) =>
+function duplicate(bindings: readonly Binding[]): Problem {
+  const name = bindings.map((binding) => binding.name).at(0) ?? ''
+  const places = bindings.map(({ moduleName }) =>
     moduleName === undefined ? 'the container itself' : `module "${moduleName}"`,
   )
   const [place, ...others] = places
-  const isTwice = binding.moduleName !== undefined && others.every((other) => other === place)
+  const isTwice = place !== 'the container itself' && others.every((other) => other === place)
   return {
     code: 'KIQ_DI_DUPLICATE',
     severity: 'error',
-    path: [nameOf(binding.key)],
-    message: `${binding.name} is bound ${places.length} times: in ${places.join(', in ')}.`,
+    path: [name],
+    message: `${name} is bound ${places.length} times: in ${places.join(', in ')}.`,
     hint:
       'Remove one; or mark the one that is to win with `override: true`; or mark all with `multi: true` and ask for ' +
-      `all(${binding.name}).` +
+      `all(${name}).` +
       (isTwice ? ' Was the module made twice, with settings of its own each time?' : ''),
   }
 }

@@ -8,7 +8,7 @@ import type { ContainerStore } from './container-store.ts'
 import { ScopeError } from './errors.ts'
 import { nameOf } from './keys.ts'
 import { Pending } from './pending.ts'
-import { Store, valueOf } from './store.ts'
+import { Store } from './store.ts'
 
 /** How a scope ended, for the generators in it. */
 export interface ScopeOutcome {
@@ -79,7 +79,7 @@ export class ScopeStore extends Store implements Scope {
     }
   }
 
-  protected one(binding: Binding): unknown {
+  protected override one(binding: Binding): unknown {
     if (binding.scope === 'singleton') return this.container.singleton(binding)
     if (binding.scope === 'transient') return this.build(binding)
     const values = this.#values
@@ -106,18 +106,15 @@ export class ScopeStore extends Store implements Scope {
   }
 
   async get<T>(key: Key<T>): Promise<T> {
-    this.assertOpen(nameOf(key))
     const link = this.container.checkedLink(key)
-    try {
-      return (await valueOf(this.link(link))) as T
-    } catch (error) {
-      throw this.traced(error, [], [link])
-    }
+    this.assertOpen(nameOf(key))
+    return (await this.wait(link)) as T
   }
 
   getSync<T>(key: Key<T>): T {
+    const link = this.container.checkedLink(key)
     this.assertOpen(nameOf(key))
-    return this.now(this.container.checkedLink(key)) as T
+    return this.now(link) as T
   }
 
   run<T>(fn: () => T): T {
@@ -141,6 +138,7 @@ export class ScopeStore extends Store implements Scope {
   /** Closes; the first call decides how. @returns How it ended after that. */
   end(failure: Thrown | undefined): Promise<Thrown | undefined> {
     this.isClosed = true
+    this.failure ??= failure
     return (this.#closing ??= this.closers.close(failure, this.closingOptions()))
   }
 

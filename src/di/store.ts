@@ -3,16 +3,29 @@ import { TaskSignal } from '../core/index.ts'
 import { messageOf } from '../util/show.ts'
 import type { Binding, Link } from './binding.ts'
 import { Closers, isPromiseLike } from './closers.ts'
-import type { Closer, ClosingOptions } from './closers.ts'
+import type { Closer, ClosingOptions, Thrown } from './closers.ts'
 import { buildChannel } from './diagnostics.ts'
 import { ProviderError, ScopeError } from './errors.ts'
 import { nameOf } from './keys.ts'
-import { Pending } from './pending.ts'
+import { Pending, ready, valueIn } from './pending.ts'
 import { BuildError, pathTo, traced } from './trace.ts'
 
-/** Opens when what holds lazy dependencies is made. */
-interface Gate {
-  isOpen: boolean
+/** The making of one value, as far as what it needs has to know of it. */
+interface Making {
+  /** Its lazy dependencies may be called. */
+  isDone: boolean
+  /** The singleton for which all of this is made. */
+  readonly owner: Binding | undefined
+}
+
+/** What is left of several values when one of them has to be waited for. */
+interface Rest {
+  readonly links: readonly Link[]
+  /** Position of the one to wait for. */
+  readonly from: number
+  /** All of them, as far as they are there. */
+  readonly values: unknown
+  readonly keep: (link: Link, value: unknown) => void
 }
 
 /**
@@ -22,9 +35,18 @@ interface Gate {
 export abstract class Store {
   #closers: Closers | undefined
   isClosed = false
+  /** How it ended, if not well. */
+  protected failure: Thrown | undefined
 
-  /** The value, or a {@link Pending}. */
-  protected abstract one(binding: Binding): unknown
+  /**
+   * The value, or a {@link Pending}.
+   *
+   * @param owner - The singleton for which it is made.
+   */
+  protected abstract one(binding: Binding, owner: Binding | undefined): unknown
+
+  /** Resolves with what is bound to a key. */
+  protected abstract later(key: Key): Promise<unknown>
 
   /** As errors name it. */
   abstract get label(): string
@@ -43,39 +65,80 @@ export abstract class Store {
   #addCloser(closer: Closer): void {
     this.closers.add(closer)
     if (!this.isClosed) return
-    const error = closedError(closer.binding.name, this.label)
-    void this.closers.close({ error }, this.closingOptions())
-  }
-
-  /** The values of a record of dependencies, or a {@link Pending} of them. */
-  record(links: readonly Link[]): unknown {
-    return this.#record({}, links, undefined)
-  }
-
-  /** One dependency as its holder sees it, or a {@link Pending}. */
-  link({ name, mode, key, targets }: Link, gate?: Gate): unknown {
-    switch (mode) {
-      case 'lazy':
-        return () => this.#later(key, name, gate)
-      case 'all':
-        return this.#all(targets)
-      case 'one':
-      case 'optional': {
-        const [target] = targets
-        return target === undefined ? undefined : this.one(target)
-      }
-    }
+    const failure = this.failure ?? { error: closedError(closer.binding.name, this.label) }
+    void this.closers.close(failure, this.closingOptions())
   }
 
   assertOpen(what: string): void {
     if (this.isClosed) throw closedError(what, this.label)
   }
 
-  /** Resolves with what is bound to a key, as {@link Store.link} would give it. */
-  protected abstract later(key: Key): Promise<unknown>
+  // --- reading
 
-  async #later(key: Key, name: string, gate: Gate | undefined): Promise<unknown> {
-    if (gate?.isOpen === false) {
+  /** The values of a record of dependencies, or a {@link Pending} of them. */
+  record(links: readonly Link[], making?: Making): unknown {
+    const values: Record<string, unknown> = {}
+    for (let from = 0; from < links.length; from += 1) {
+      const link = links[from] as Link
+      const value = this.link(link, making)
+      if (value instanceof Pending) {
+        const keep = ({ name }: Link, made: unknown): void => void (values[name] = made)
+        return this.#slowly(value, { links, from, values, keep }, making)
+      }
+      values[link.name] = value
+    }
+    return values
+  }
+
+  /** The arguments of a constructor. No record of their positions: one whose names are whole numbers is slow. */
+  #list(links: readonly Link[], making: Making | undefined): unknown {
+    const values: unknown[] = []
+    for (let from = 0; from < links.length; from += 1) {
+      const value = this.link(links[from] as Link, making)
+      if (value instanceof Pending) {
+        return this.#slowly(value, { links, from, values, keep: (_link, made) => void values.push(made) }, making)
+      }
+      values.push(value)
+    }
+    return values
+  }
+
+  /** One after the other: in a fixed order, and without half-made neighbours when one fails. */
+  #slowly(first: Pending, { links, from, values, keep }: Rest, making: Making | undefined): Pending {
+    return new Pending(first.origin, async (done) => {
+      for (const [i, link] of links.slice(from).entries()) {
+        const value = i === 0 ? first : this.link(link, making)
+        await ready(value)
+        // Meanwhile the time of a task may be over: then nothing more is made for it.
+        this.assertOpen(nameOf(link.key))
+        keep(link, valueIn(value))
+      }
+      done(values)
+    })
+  }
+
+  /** One dependency as its holder sees it, or a {@link Pending}. */
+  link(link: Link, making?: Making): unknown {
+    const { mode, key, targets } = link
+    switch (mode) {
+      case 'lazy':
+        return () => this.#later(link, making)
+      case 'all':
+        return this.#list(
+          targets.map((target) => ({ name: target.name, mode: 'one', key, targets: [target] })),
+          making,
+        )
+      case 'one':
+      case 'alias':
+      case 'optional': {
+        const [target] = targets
+        return target === undefined ? undefined : this.one(target, making?.owner)
+      }
+    }
+  }
+
+  async #later({ key, name }: Link, making: Making | undefined): Promise<unknown> {
+    if (making?.isDone === false) {
       throw new ScopeError(
         'KIQ_DI_LAZY_TOO_EARLY',
         `The lazy dependency "${name}" (${nameOf(key)}) was called while its holder was being made. Call it later, in a ` +
@@ -86,121 +149,9 @@ export abstract class Store {
     return await this.later(key)
   }
 
-  #all(targets: readonly Binding[]): unknown {
-    const values: unknown[] = []
-    for (const [i, target] of targets.entries()) {
-      const value = this.one(target)
-      if (value instanceof Pending) return this.#allSlowly(targets.slice(i), values, value)
-      values.push(value)
-    }
-    return values
-  }
-
-  #allSlowly(targets: readonly Binding[], values: unknown[], first: Pending): Pending {
-    return new Pending(first.origin, async (keep) => {
-      for (const [i, target] of targets.entries()) {
-        values.push(await valueOf(i === 0 ? first : this.one(target)))
-        this.assertOpen(target.name)
-      }
-      keep(values)
-    })
-  }
-
-  /** One after the other: in a fixed order, and without half-made neighbours when one fails. */
-  #record(values: Record<string, unknown>, links: readonly Link[], gate: Gate | undefined): unknown {
-    for (let i = 0; i < links.length; i += 1) {
-      const link = links[i] as Link
-      const value = this.link(link, gate)
-      if (value instanceof Pending) return this.#recordSlowly(values, links.slice(i), value, gate)
-      values[link.name] = value
-    }
-    return values
-  }
-
-  #recordSlowly(
-    values: Record<string, unknown>,
-    links: readonly Link[],
-    first: Pending,
-    gate: Gate | undefined,
-  ): Pending {
-    return new Pending(first.origin, async (keep) => {
-      for (const [i, link] of links.entries()) {
-        values[link.name] = await valueOf(i === 0 ? first : this.link(link, gate))
-        // Meanwhile the time of a task may be over: then nothing more is made for it.
-        this.assertOpen(nameOf(link.key))
-      }
-      keep(values)
-    })
-  }
-
-  /** Makes a value of that binding, whatever was made before. */
-  protected build(binding: Binding): unknown {
-    const gate = binding.hasLazy ? { isOpen: false } : undefined
-    const values = this.#record({}, binding.links, gate)
-    if (!(values instanceof Pending)) return this.#make(binding, values as Record<string, unknown>, gate)
-    return new Pending(values.origin, async (keep) => {
-      await values.done
-      this.assertOpen(binding.name)
-      keep(await valueOf(this.#make(binding, values.value as Record<string, unknown>, gate)))
-    })
-  }
-
-  #make(binding: Binding, values: Record<string, unknown>, gate: Gate | undefined): unknown {
-    const startedAt = buildChannel.hasSubscribers ? performance.now() : 0
-    try {
-      const made = run(binding, values)
-      if (isPromiseLike(made) && binding.recipe.kind !== 'class') return this.#await(binding, made, gate, startedAt)
-      return this.#adopt(binding, made, gate, startedAt)
-    } catch (error) {
-      throw failed(binding, error, startedAt)
-    }
-  }
-
-  #await(binding: Binding, made: PromiseLike<unknown>, gate: Gate | undefined, startedAt: number): Pending {
-    return new Pending(binding, async (keep) => {
-      let value: unknown
-      try {
-        value = this.#adopt(binding, await made, gate, startedAt)
-      } catch (error) {
-        throw failed(binding, error, startedAt)
-      }
-      // Meanwhile the scope may have ended; then the value was closed as it came.
-      this.assertOpen(binding.name)
-      keep(value)
-    })
-  }
-
-  /** Notes how the value is closed. */
-  #adopt(binding: Binding, made: unknown, gate: Gate | undefined, startedAt: number): unknown {
-    const { name } = binding
-    let value = made
-    if (binding.recipe.kind === 'use') {
-      const { generator, first } = made as Started
-      if (first.done) {
-        const why = 'its generator ended without a `yield`. Yield the value once.'
-        throw new BuildError('KIQ_DI_NO_YIELD', binding, why)
-      }
-      this.#addCloser({ binding, generator })
-      value = first.value
-    } else {
-      const dispose = closerOf(binding, made)
-      if (dispose) this.#addCloser({ binding, dispose })
-    }
-    if (gate) gate.isOpen = true
-    if (startedAt > 0 && buildChannel.hasSubscribers) {
-      buildChannel.publish({ key: name, scope: binding.scope, durationMs: performance.now() - startedAt })
-    }
-    return value
-  }
-
   /** The value, where nothing has to be waited for. */
   now(link: Link): unknown {
-    let value: unknown
-    try {
-      value = this.link(link)
-    } catch (error) {
-      throw this.traced(error, [], [link])
-    }
+    const value = this.#tracing(link, () => this.link(link))
     if (!(value instanceof Pending)) return value
     const path = pathTo(value.origin, [link]) ?? [nameOf(link.key), value.origin.name]
     throw new ScopeError(
@@ -210,9 +161,94 @@ export abstract class Store {
     )
   }
 
-  /** The error with the path from who asked to what failed. */
-  protected traced(error: unknown, from: readonly string[], links: readonly Link[]): unknown {
-    return error instanceof ProviderError ? traced(error, from, links) : error
+  #tracing(link: Link, read: () => unknown): unknown {
+    try {
+      return read()
+    } catch (error) {
+      throw traced(error, [], [link])
+    }
+  }
+
+  /** Resolves with the value; one that has a `then` of its own is called by that, as by every promise. */
+  protected async wait(link: Link): Promise<unknown> {
+    try {
+      const value = this.link(link)
+      await ready(value)
+      return valueIn(value)
+    } catch (error) {
+      throw traced(error, [], [link])
+    }
+  }
+
+  // --- making
+
+  /** Makes a value of that binding, whatever was made before. */
+  protected build(binding: Binding, owner?: Binding): unknown {
+    const { links, recipe, hasLazy } = binding
+    const making = hasLazy || owner !== undefined ? { isDone: false, owner } : undefined
+    const values = recipe.kind === 'class' ? this.#list(links, making) : this.record(links, making)
+    if (!(values instanceof Pending)) return this.#make(binding, values, making)
+    return new Pending(values.origin, async (done) => {
+      await ready(values)
+      this.assertOpen(binding.name)
+      const made = this.#make(binding, valueIn(values), making)
+      await ready(made)
+      done(valueIn(made))
+    })
+  }
+
+  #make(binding: Binding, values: unknown, making: Making | undefined): unknown {
+    const startedAt = buildChannel.hasSubscribers ? performance.now() : undefined
+    try {
+      const made = run(binding, values)
+      if (isPromiseLike(made) && binding.recipe.kind !== 'class') return this.#await(binding, made, making, startedAt)
+      const value = this.#adopt(binding, made, making)
+      if (startedAt !== undefined) tell(binding, startedAt, undefined)
+      return value
+    } catch (error) {
+      if (startedAt !== undefined) tell(binding, startedAt, { error })
+      throw failed(binding, error)
+    }
+  }
+
+  #await(
+    binding: Binding,
+    made: PromiseLike<unknown>,
+    making: Making | undefined,
+    startedAt: number | undefined,
+  ): Pending {
+    return new Pending(binding, async (done) => {
+      try {
+        const value = this.#adopt(binding, await made, making)
+        if (startedAt !== undefined) tell(binding, startedAt, undefined)
+        done(value)
+      } catch (error) {
+        if (startedAt !== undefined) tell(binding, startedAt, { error })
+        throw failed(binding, error)
+      }
+      // Meanwhile the scope may have ended; then the value was closed as it came.
+      this.assertOpen(binding.name)
+    })
+  }
+
+  /** Notes how the value is closed. */
+  #adopt(binding: Binding, made: unknown, making: Making | undefined): unknown {
+    const owner = making?.owner
+    let value = made
+    if (binding.recipe.kind === 'use') {
+      const { generator, first } = made as Started
+      if (first.done) {
+        const why = 'its generator ended without a `yield`. Yield the value once.'
+        throw new BuildError('KIQ_DI_NO_YIELD', binding, why)
+      }
+      this.#addCloser({ binding, owner, generator })
+      value = first.value
+    } else {
+      const dispose = closerOf(binding, made)
+      if (dispose) this.#addCloser({ binding, owner, dispose })
+    }
+    if (making) making.isDone = true
+    return value
   }
 }
 
@@ -223,25 +259,17 @@ function closedError(what: string, label: string): ScopeError {
   )
 }
 
-/** Waits where there is something to wait for. */
-export async function valueOf(value: unknown): Promise<unknown> {
-  if (!(value instanceof Pending)) return value
-  await value.done
-  return value.value
-}
-
 interface Started {
   readonly generator: Generator<unknown, void, void> | AsyncGenerator<unknown, void, void>
   readonly first: IteratorResult<unknown>
 }
 
-function run({ recipe }: Binding, values: Record<string, unknown>): unknown {
+function run({ recipe }: Binding, values: unknown): unknown {
   switch (recipe.kind) {
     case 'create':
       return recipe.create(values as never)
     case 'class':
-      // Keys that are whole numbers stand in their order.
-      return new recipe.class(...(Object.values(values) as never[]))
+      return new recipe.class(...(values as readonly never[]))
     case 'use': {
       const generator = recipe.use(values as never) as Started['generator']
       const first = generator.next()
@@ -260,18 +288,20 @@ function run({ recipe }: Binding, values: Record<string, unknown>): unknown {
 function closerOf(binding: Binding, value: unknown): (() => unknown) | undefined {
   const { dispose } = binding
   if (typeof dispose === 'function') return () => dispose(value as never)
-  if (dispose === false || typeof value !== 'object' || value === null) return undefined
+  if (dispose === false || value === null) return undefined
+  if (typeof value !== 'object' && typeof value !== 'function') return undefined
   const disposable = value as { [Symbol.asyncDispose]?: () => unknown; [Symbol.dispose]?: () => unknown }
   if (typeof disposable[Symbol.asyncDispose] === 'function') return () => disposable[Symbol.asyncDispose]?.()
   if (typeof disposable[Symbol.dispose] === 'function') return () => disposable[Symbol.dispose]?.()
   return undefined
 }
 
+function tell({ name, scope }: Binding, startedAt: number, thrown: Thrown | undefined): void {
+  buildChannel.publish({ key: name, scope, durationMs: performance.now() - startedAt, ...thrown })
+}
+
 /** What a provider threw, with its name; what steers a task, or has its name already, stays as it is. */
-function failed(binding: Binding, error: unknown, startedAt: number): unknown {
-  if (startedAt > 0 && buildChannel.hasSubscribers) {
-    buildChannel.publish({ key: binding.name, scope: binding.scope, durationMs: performance.now() - startedAt, error })
-  }
+function failed(binding: Binding, error: unknown): unknown {
   if (error instanceof ProviderError || error instanceof ScopeError || error instanceof TaskSignal) return error
   return new BuildError('KIQ_DI_PROVIDER_FAILED', binding, `it could not be made: ${messageOf(error)}`, {
     cause: error,

@@ -33,7 +33,10 @@ export interface TaskMiddlewareSpec<S, D extends Deps> {
   /** Runs after a task that succeeded. If it throws, that is logged. */
   readonly after?:
     ((info: TaskInfo, result: TaskResult, state: NoInfer<S>, deps: Values<D>) => MaybePromise<void>) | undefined
-  /** Runs after a task that failed, with what it threw, if `before` of this middleware had run. If it throws, that is logged. */
+  /**
+   * Runs after a task that failed, with what it threw, if `before` of this middleware had run; a task that asks for another
+   * attempt, or rejects its message, has failed. If it throws, that is logged.
+   */
   readonly onError?:
     ((info: TaskInfo, error: unknown, state: NoInfer<S>, deps: Values<D>) => MaybePromise<void>) | undefined
 }

@@ -9,12 +9,11 @@ import type { TaskInfo } from './builtins.ts'
 import type { Thrown } from './closers.ts'
 import { isPromiseLike } from './closers.ts'
 import type { ContainerStore } from './container-store.ts'
-import { ProviderError, ScopeError } from './errors.ts'
+import { ScopeError } from './errors.ts'
 import { nameOf } from './keys.ts'
-import { Pending } from './pending.ts'
+import { Pending, ready, valueIn } from './pending.ts'
 import { ScopeStore } from './scope.ts'
 import type { TaskFacts } from './scope.ts'
-import { valueOf } from './store.ts'
 import type { TaskHooks } from './task-middleware.ts'
 import { traced } from './trace.ts'
 
@@ -61,7 +60,8 @@ export class TaskRun implements Invocation, TaskFacts {
   #begun: Begun[] | undefined
   #info: TaskInfo | undefined
   #phase: 'preparing' | 'running' | 'ending' = 'preparing'
-  #isAbandoned = false
+  /** Nobody waits for it any more, for this reason. */
+  #abandoned: Thrown | undefined
 
   constructor(call: InjectedCall<TaskContext>, plan: TaskPlan, { store, broker, middlewares }: TaskRunParts) {
     this.#call = call
@@ -90,28 +90,32 @@ export class TaskRun implements Invocation, TaskFacts {
 
   async #startSlowly(values: unknown): Promise<void> {
     const { links = NO_LINKS, label } = this.#plan
-    let deps: unknown
     try {
-      deps = await valueOf(values)
+      await ready(values)
     } catch (error) {
       this.#fail(named(error, label, links))
       return
     }
     for (const middleware of this.#middlewares) {
-      if (this.#isAbandoned) return
+      if (this.#abandoned) return
       try {
-        ;(this.#begun ??= []).push(await this.#before(middleware))
+        await this.#begin(middleware)
       } catch (error) {
         this.#fail(named(error, middleware.label, middleware.links))
         return
       }
     }
-    if (!this.#isAbandoned) this.#run(deps)
+    if (!this.#abandoned) this.#run(valueIn(values))
   }
 
-  async #before({ hooks, links }: PlannedHooks): Promise<Begun> {
-    const deps = (await valueOf(this.#scope.record(links))) as object
-    return { hooks, deps, state: await hooks.before?.(this.#taskInfo(), deps) }
+  async #begin({ hooks, links }: PlannedHooks): Promise<void> {
+    const values = this.#scope.record(links)
+    await ready(values)
+    const deps = valueIn(values) as object
+    const begun = { hooks, deps, state: await hooks.before?.(this.#taskInfo(), deps) }
+    // Given up meanwhile: the others were told already.
+    if (this.#abandoned) await this.#tellOne(begun, this.#abandoned, undefined)
+    else (this.#begun ??= []).push(begun)
   }
 
   #run(deps: unknown): void {
@@ -136,7 +140,7 @@ export class TaskRun implements Invocation, TaskFacts {
   }
 
   #succeed(value: unknown): void {
-    if (this.#isAbandoned) return
+    if (this.#abandoned) return
     const { abortedBy } = this.#call
     // What was told to stop, and not because the worker stops, has failed, whatever it returned.
     if (abortedBy && !KiqError.is(abortedBy, 'KIQ_WORKER_STOPPED')) {
@@ -150,7 +154,7 @@ export class TaskRun implements Invocation, TaskFacts {
   }
 
   #fail(error: unknown): void {
-    if (this.#isAbandoned) return
+    if (this.#abandoned) return
     const thrown = { error: this.#call.abortedBy ?? error }
     this.#call.onFunctionEnd()
     this.#phase = 'ending'
@@ -165,9 +169,9 @@ export class TaskRun implements Invocation, TaskFacts {
   }
 
   async abandon(reason: KiqError): Promise<void> {
-    this.#isAbandoned = true
+    this.#abandoned = { error: reason }
     this.#phase = 'ending'
-    await this.#end({ error: reason }, undefined).catch(() => {})
+    await this.#end(this.#abandoned, undefined).catch(() => {})
   }
 
   /** @returns How it ended after all. */
@@ -183,20 +187,22 @@ export class TaskRun implements Invocation, TaskFacts {
 
   /** Runs `after` or `onError` of the middlewares of that phase, the last one first. */
   async #tell(phase: TaskHooks['phase'], failure: Thrown | undefined, value: unknown): Promise<void> {
-    if (this.#begun === undefined) return
+    for (const begun of this.#begun?.toReversed() ?? []) {
+      if (begun.hooks.phase === phase) await this.#tellOne(begun, failure, value)
+    }
+  }
+
+  async #tellOne({ hooks, deps, state }: Begun, failure: Thrown | undefined, value: unknown): Promise<void> {
     const info = this.#taskInfo()
     const timeoutMs = this.#scope.container.disposeTimeoutMs
-    for (const { hooks, deps, state } of this.#begun.toReversed()) {
-      if (hooks.phase !== phase) continue
-      try {
-        const told = failure
-          ? hooks.onError?.(info, failure.error, state, deps)
-          : hooks.after?.(info, this.#result(value), state, deps)
-        if (isPromiseLike(told)) await withTimeLimit(told, timeoutMs, () => hookTooSlow(timeoutMs))
-      } catch (err) {
-        const hook = failure ? 'onError' : 'after'
-        this.#call.context.log.error({ err, hook }, `The hook ${hook} of a task middleware failed; that is ignored.`)
-      }
+    try {
+      const told = failure
+        ? hooks.onError?.(info, failure.error, state, deps)
+        : hooks.after?.(info, this.#result(value), state, deps)
+      if (isPromiseLike(told)) await withTimeLimit(told, timeoutMs, () => hookTooSlow(timeoutMs))
+    } catch (err) {
+      const hook = failure ? 'onError' : 'after'
+      this.#call.context.log.error({ err, hook }, `The hook ${hook} of a task middleware failed; that is ignored.`)
     }
   }
 
@@ -229,5 +235,5 @@ function hookTooSlow(timeoutMs: number): KiqError {
 }
 
 function named(error: unknown, label: string, links: readonly Link[]): unknown {
-  return error instanceof ProviderError ? traced(error, [label], links) : error
+  return traced(error, [label], links)
 }

@@ -20,11 +20,11 @@ export class BuildError extends ProviderError {
 }
 
 /**
- * The error with the path from who asked to what failed.
+ * Of a value that could not be made the error with the path from who asked to what failed.
  *
  * @param from - Names that come before the links.
  */
-export function traced(error: ProviderError, from: readonly string[], links: readonly Link[]): ProviderError {
+export function traced(error: unknown, from: readonly string[], links: readonly Link[]): unknown {
   if (!(error instanceof BuildError)) return error
   return error.from([...from, ...(pathTo(error.binding, links) ?? [error.binding.name])])
 }

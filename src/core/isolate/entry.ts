@@ -11,6 +11,7 @@ import type { ExecutionContext } from '../context.ts'
 import { runInContext } from '../context.ts'
 import { toFailure } from '../failure.ts'
 import { loadModule } from '../load-module.ts'
+import { notSetUp } from '../not-set-up.ts'
 import { toPlain } from '../plain.ts'
 import { collectBrokers } from '../registry.ts'
 import type { TaskDefinition } from '../task-definition.ts'
@@ -93,11 +94,12 @@ interface Here {
 async function runHere({ definition, broker, current, args }: Here): Promise<unknown> {
   const { injector } = broker.parts
   if (injector === undefined) {
+    if (definition.deps !== undefined) throw notSetUp([definition.name])
     const task = definition.run as (...all: readonly unknown[]) => unknown
     return await runInContext(current, () => task(...args))
   }
   // Only what this task needs, once for all its executions here.
-  await injector.start([{ ...definition, isolate: 'none' }])
+  await injector.start([definition])
   const { message } = current
   return await new Promise((resolve, reject) => {
     const invocation = injector.begin({

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest'
+
+import { ConfigError, KiqError } from '../contract/index.ts'
+import { InjectionError, ProviderError } from '../di/index.ts'
+import { EXIT, exitCodeOf } from './exit-codes.ts'
+
+const missing = {
+  code: 'KIQ_DI_MISSING',
+  severity: 'error',
+  path: ['X'],
+  message: 'Missing.',
+  hint: 'Bind it.',
+} as const
+const setting = new ConfigError('KIQ_CONFIG_INVALID', 'No such setting.')
+
+describe('exitCodeOf', () => {
+  it.each([
+    ['settings', setting],
+    ['what does not fit together', new InjectionError([missing])],
+    ['settings that a provider reads', new ProviderError('KIQ_DI_PROVIDER_FAILED', ['X'], 'no', { cause: setting })],
+  ])('is that of %s which only a change can mend', (_what, error) => {
+    expect(exitCodeOf(error)).toBe(EXIT.USAGE)
+  })
+
+  it.each([
+    ['a server that does not answer', new KiqError('KIQ_TRANSPORT_FAILED', 'No answer.')],
+    ['what a transport cannot do', new ConfigError('KIQ_UNSUPPORTED', 'It cannot.')],
+    [
+      'a provider that may do it next time',
+      new ProviderError('KIQ_DI_PROVIDER_FAILED', ['X'], 'no', { cause: new Error() }),
+    ],
+    ['anything else', 'text'],
+  ])('is that of %s', (_what, error) => {
+    expect(exitCodeOf(error)).toBe(EXIT.FAILED)
+  })
+})
