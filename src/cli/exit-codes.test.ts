@@ -13,24 +13,28 @@ const missing = {
 } as const
 const setting = new ConfigError('KIQ_CONFIG_INVALID', 'No such setting.')
 
+const final: readonly (readonly [string, unknown])[] = [
+  ['settings', setting],
+  ['what does not fit together', new InjectionError([missing])],
+  ['settings that a provider reads', new ProviderError('KIQ_DI_PROVIDER_FAILED', ['X'], 'no', { cause: setting })],
+]
+
+const passing: readonly (readonly [string, unknown])[] = [
+  ['a server that does not answer', new KiqError('KIQ_TRANSPORT_FAILED', 'No answer.')],
+  ['what a transport cannot do', new ConfigError('KIQ_UNSUPPORTED', 'It cannot.')],
+  [
+    'a provider that may do it next time',
+    new ProviderError('KIQ_DI_PROVIDER_FAILED', ['X'], 'no', { cause: new Error() }),
+  ],
+  ['anything else', 'text'],
+]
+
 describe('exitCodeOf', () => {
-  it.each([
-    ['settings', setting],
-    ['what does not fit together', new InjectionError([missing])],
-    ['settings that a provider reads', new ProviderError('KIQ_DI_PROVIDER_FAILED', ['X'], 'no', { cause: setting })],
-  ])('is that of %s which only a change can mend', (_what, error) => {
+  it.each(final)('is that of %s which only a change can mend', (_what, error) => {
     expect(exitCodeOf(error)).toBe(EXIT.USAGE)
   })
 
-  it.each([
-    ['a server that does not answer', new KiqError('KIQ_TRANSPORT_FAILED', 'No answer.')],
-    ['what a transport cannot do', new ConfigError('KIQ_UNSUPPORTED', 'It cannot.')],
-    [
-      'a provider that may do it next time',
-      new ProviderError('KIQ_DI_PROVIDER_FAILED', ['X'], 'no', { cause: new Error() }),
-    ],
-    ['anything else', 'text'],
-  ])('is that of %s', (_what, error) => {
+  it.each(passing)('is that of %s', (_what, error) => {
     expect(exitCodeOf(error)).toBe(EXIT.FAILED)
   })
 })

@@ -26,6 +26,7 @@ describe('defineTask', () => {
       run,
       schema: undefined,
       deps: undefined,
+      injected: undefined,
       labels: {},
       keepFailed: false,
       params: undefined,

@@ -1,13 +1,5 @@
 import { ConfigError, MessageError } from '../contract/index.ts'
-import type {
-  Deps,
-  DepsOrThunk,
-  InjectedTask,
-  Labels,
-  Schedule,
-  StandardSchema,
-  TaskMessage,
-} from '../contract/index.ts'
+import type { DepsOrThunk, InjectedTask, Labels, Schedule, StandardSchema, TaskMessage } from '../contract/index.ts'
 import type { Duration } from '../util/duration.ts'
 import { show } from '../util/show.ts'
 import { durationMs, wholeNumber } from './duration.ts'
@@ -73,6 +65,8 @@ export type CallStyle = 'positional' | 'record'
 export interface TaskDefinition extends InjectedTask {
   readonly style: CallStyle
   readonly schema: StandardSchema | undefined
+  /** Names of what it is injected; `undefined` when that is nothing. */
+  readonly injected: (() => readonly string[]) | undefined
   readonly params: readonly string[] | undefined
   readonly ackType: AckType | undefined
   readonly isolate: Isolation
@@ -103,6 +97,7 @@ export function defineTask({ name, style, run, schema, deps, options }: Definiti
   if (options.ackType !== undefined && !ACK_TYPES.includes(options.ackType)) throw unknownAckType(options.ackType)
   const timeoutMs = options.timeout === undefined ? undefined : durationMs(`timeout of task "${name}"`, options.timeout)
   if (timeoutMs === 0) wholeNumber(`timeout of task "${name}"`, 0, 1)
+  const looked = typeof deps === 'function' ? once(deps) : deps
   // Frozen: every send of the task shares them, and the formatter encodes them once.
   const labels = Object.freeze({
     ...(timeoutMs === undefined ? {} : { timeout: timeoutMs / 1000 }),
@@ -114,7 +109,8 @@ export function defineTask({ name, style, run, schema, deps, options }: Definiti
     style,
     run,
     schema,
-    deps: typeof deps === 'function' ? once(deps) : deps,
+    deps: looked,
+    injected: looked && once(() => Object.keys(typeof looked === 'function' ? looked() : looked)),
     labels,
     keepFailed: options.keepFailed ?? false,
     params: options.params,
@@ -128,8 +124,8 @@ export function defineTask({ name, style, run, schema, deps, options }: Definiti
 }
 
 /** Called when it is first asked for; every message asks. */
-function once(make: () => Deps): () => Deps {
-  let made: Deps | undefined
+function once<T extends object>(make: () => T): () => T {
+  let made: T | undefined
   return () => (made ??= make())
 }
 
@@ -179,13 +175,13 @@ export function toWireArguments(
  * An argument never takes the place of an injected value, since they have places of their own. One with the same name is
  * refused, as whoever sends it means to do that, or does not know which of the two is used.
  */
-function refuseInjected({ name, deps }: TaskDefinition, kwargs: object): void {
-  if (deps === undefined) return
-  for (const injected in typeof deps === 'function' ? deps() : deps) {
-    if (!Object.hasOwn(kwargs, injected)) continue
+function refuseInjected({ name, injected }: TaskDefinition, kwargs: object): void {
+  if (injected === undefined) return
+  for (const dependency of injected()) {
+    if (!Object.hasOwn(kwargs, dependency)) continue
     throw new MessageError(
       'KIQ_ARGUMENT_INJECTED',
-      `task:${name} > ${injected}: the message has an argument of the name of an injected value. Injected values never ` +
+      `task:${name} > ${dependency}: the message has an argument of the name of an injected value. Injected values never ` +
         'come from a message: leave it out, or rename one of the two.',
     )
   }

@@ -16,6 +16,8 @@ export interface Link {
   readonly key: Key
   /** Without aliases; more than one only for `all`. */
   readonly targets: readonly Binding[]
+  /** The one whose value it is; `undefined` for `lazy` and `all`, and where nothing is bound. */
+  readonly target: Binding | undefined
 }
 
 /** One provider in one container; of a singleton, also its value. */

@@ -53,7 +53,10 @@ export class Registry {
   }
 
   link(edges: readonly Edge[]): readonly Link[] {
-    return edges.map(({ name, mode, key }) => ({ name, mode, key, targets: this.leaves(key) }))
+    return edges.map(({ name, mode, key }) => {
+      const targets = this.leaves(key)
+      return { name, mode, key, targets, target: mode === 'lazy' || mode === 'all' ? undefined : targets[0] }
+    })
   }
 
   /**

@@ -83,7 +83,8 @@ export class ScopeStore extends Store implements Scope {
     if (binding.scope === 'singleton') return this.container.singleton(binding)
     if (binding.scope === 'transient') return this.build(binding)
     const values = this.#values
-    if (values?.has(binding)) return values.get(binding)
+    const held = values?.get(binding)
+    if (held !== undefined || values?.has(binding)) return held
     if (binding.recipe.kind === 'ambient') return binding.recipe.read(this)
     const made = this.build(binding)
     this.#keep(binding, made)

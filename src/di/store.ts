@@ -119,22 +119,15 @@ export abstract class Store {
 
   /** One dependency as its holder sees it, or a {@link Pending}. */
   link(link: Link, making?: Making): unknown {
+    const { target } = link
+    if (target !== undefined) return this.one(target, making?.owner)
     const { mode, key, targets } = link
-    switch (mode) {
-      case 'lazy':
-        return () => this.#later(link, making)
-      case 'all':
-        return this.#list(
-          targets.map((target) => ({ name: target.name, mode: 'one', key, targets: [target] })),
-          making,
-        )
-      case 'one':
-      case 'alias':
-      case 'optional': {
-        const [target] = targets
-        return target === undefined ? undefined : this.one(target, making?.owner)
-      }
-    }
+    if (mode === 'lazy') return () => this.#later(link, making)
+    if (mode === 'optional') return undefined
+    return this.#list(
+      targets.map((one) => ({ name: one.name, mode: 'one', key, targets: [one], target: one })),
+      making,
+    )
   }
 
   async #later({ key, name }: Link, making: Making | undefined): Promise<unknown> {
