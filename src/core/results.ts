@@ -216,11 +216,12 @@ export class Results {
     let intervalMs = FIRST_POLL_MS
     for (;;) {
       const withinMs = Math.max(deadline - performance.now(), timeoutMs === 0 ? LAST_LOOK_MS : 0)
-      const body = await within(withinMs, over, readOnce(backend, taskId, deadline))
-      if (body !== undefined) return body
+      const look = await within(withinMs, over, readOnce(backend, taskId))
+      if (look?.body !== undefined) return look.body
       if (over.aborted) throw abortReason(over)
       const left = deadline - performance.now()
-      if (left <= 0) throw timedOut(taskId, timeoutMs)
+      // One failed look does not end a wait; the last one is the answer.
+      if (left <= 0) throw look?.error ?? timedOut(taskId, timeoutMs)
       await sleep(Math.min(intervalMs, left), over)
       intervalMs = Math.min(intervalMs * 1.5, LAST_POLL_MS)
     }
@@ -279,14 +280,19 @@ async function within<T>(ms: number, signal: AbortSignal | undefined, look: Prom
   }
 }
 
-/** One failed look does not end a wait; only when the time is over its error is the answer. */
-async function readOnce(backend: ResultBackend, taskId: string, deadline: number): Promise<Body | undefined> {
+interface Look {
+  readonly body?: Body | undefined
+  /** The engine could not be asked; it may answer the next time. */
+  readonly error?: KiqError | undefined
+}
+
+/** @throws what no second look mends. */
+async function readOnce(backend: ResultBackend, taskId: string): Promise<Look> {
   try {
     const [body] = await backend.get([taskId])
-    return body
+    return { body }
   } catch (error) {
-    const transient = KiqError.is(error, 'KIQ_RESULT_BACKEND_FAILED')
-    if (transient && performance.now() < deadline) return undefined
+    if (KiqError.is(error, 'KIQ_RESULT_BACKEND_FAILED')) return { error }
     throw error
   }
 }
