@@ -81,7 +81,7 @@ export class TaskRun implements Invocation, TaskFacts {
     try {
       values = this.#scope.record(links)
     } catch (error) {
-      this.#fail(named(error, label, links))
+      this.#fail(traced(error, [label], links))
       return
     }
     if (values instanceof Pending || this.#middlewares.length > 0) void this.#startSlowly(values)
@@ -93,7 +93,7 @@ export class TaskRun implements Invocation, TaskFacts {
     try {
       await ready(values)
     } catch (error) {
-      this.#fail(named(error, label, links))
+      this.#fail(traced(error, [label], links))
       return
     }
     for (const middleware of this.#middlewares) {
@@ -101,7 +101,7 @@ export class TaskRun implements Invocation, TaskFacts {
       try {
         await this.#begin(middleware)
       } catch (error) {
-        this.#fail(named(error, middleware.label, middleware.links))
+        this.#fail(traced(error, [middleware.label], middleware.links))
         return
       }
     }
@@ -232,8 +232,4 @@ function hookTooSlow(timeoutMs: number): KiqError {
     'KIQ_DI_DISPOSE_TIMED_OUT',
     `The hook did not end within ${timeoutMs} ms and is left to itself. Make it faster, or raise \`disposeTimeout\`.`,
   )
-}
-
-function named(error: unknown, label: string, links: readonly Link[]): unknown {
-  return traced(error, [label], links)
 }
