@@ -51,6 +51,8 @@ export class RedisConnection {
   #users = 0
   #isJoining = false
   #starting: Promise<void> | undefined
+  /** Nobody uses it any more. */
+  #isReleased = false
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts
@@ -106,6 +108,7 @@ export class RedisConnection {
     this.#users -= 1
     if (this.#users > 0) return
     this.#parts.onClosed()
+    this.#isReleased = true
     this.#client.off('error', this.#noteFailure)
     this.#client.off('node error', this.#noteError)
     this.hub.close()
@@ -118,6 +121,8 @@ export class RedisConnection {
     // An error after the end is nobody's.
     this.#client.on('error', () => undefined)
     this.#client.disconnect()
+    // A cluster that is still connecting may take its time to say that it has ended.
+    this.#wake()
   }
 
   async #start(): Promise<void> {
@@ -137,7 +142,8 @@ export class RedisConnection {
     const over = signal ? AbortSignal.any([ready.signal, signal]) : ready.signal
     this.#waiting.add(ready)
     // `end`: closed for good, by us or by the owner of the client.
-    if (!isCredentialError(this.#lastError) && this.#client.status !== 'end') await sleep(timeoutMs, over)
+    const isOver = this.#isReleased || this.#client.status === 'end'
+    if (!isCredentialError(this.#lastError) && !isOver) await sleep(timeoutMs, over)
     this.#waiting.delete(ready)
     // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- a getter: it has changed meanwhile
     if (this.#isReady) {
