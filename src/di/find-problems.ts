@@ -2,7 +2,7 @@ import type { ErrorCode, Key } from '../contract/index.ts'
 import type { Binding } from './binding.ts'
 import type { Edge } from './keys.ts'
 import { nameOf } from './keys.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../util/nearest.ts'
 import type { Problem } from './problems.ts'
 import type { Registry } from './registry.ts'
 
