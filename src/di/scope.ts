@@ -3,11 +3,13 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Key } from '../contract/index.ts'
 import type { Broker, TaskContext } from '../core/index.ts'
 import type { Binding } from './binding.ts'
+import { UNSET } from './binding.ts'
 import type { ClosingOptions, Thrown } from './closers.ts'
 import type { ContainerStore } from './container-store.ts'
 import { ScopeError } from './errors.ts'
 import { nameOf } from './keys.ts'
 import { Pending } from './pending.ts'
+import { ScopeValues } from './scope-values.ts'
 import { Store } from './store.ts'
 
 /** How a scope ended, for the generators in it. */
@@ -57,7 +59,7 @@ export function scopeOfRun(): ScopeStore | undefined {
 export class ScopeStore extends Store implements Scope {
   readonly container: ContainerStore
   readonly task: TaskFacts | undefined
-  #values: Map<Binding, unknown> | undefined
+  #values: ScopeValues | undefined
   #closing: Promise<Thrown | undefined> | undefined
 
   constructor(container: ContainerStore, task?: TaskFacts) {
@@ -75,16 +77,15 @@ export class ScopeStore extends Store implements Scope {
   /** Puts values in before any is asked for. */
   seed(seeds: Iterable<readonly [key: Key, value: unknown]>): void {
     for (const [key, value] of seeds) {
-      for (const binding of this.container.seedable(key)) (this.#values ??= new Map()).set(binding, value)
+      for (const binding of this.container.seedable(key)) (this.#values ??= new ScopeValues()).set(binding, value)
     }
   }
 
   protected override one(binding: Binding): unknown {
     if (binding.scope === 'singleton') return this.container.singleton(binding)
     if (binding.scope === 'transient') return this.build(binding)
-    const values = this.#values
-    const held = values?.get(binding)
-    if (held !== undefined || values?.has(binding)) return held
+    const held = this.#values === undefined ? UNSET : this.#values.get(binding)
+    if (held !== UNSET) return held
     if (binding.recipe.kind === 'ambient') return binding.recipe.read(this)
     const made = this.build(binding)
     this.#keep(binding, made)
@@ -93,12 +94,12 @@ export class ScopeStore extends Store implements Scope {
 
   /** What fails is not kept: whoever asks again tries again. */
   #keep(binding: Binding, made: unknown): void {
-    const values = (this.#values ??= new Map())
+    const values = (this.#values ??= new ScopeValues())
     values.set(binding, made)
     if (!(made instanceof Pending)) return
     made.done.then(
       () => values.set(binding, made.value),
-      () => values.delete(binding),
+      () => values.set(binding, UNSET),
     )
   }
 

@@ -92,13 +92,15 @@ export abstract class Store {
 
   /** The arguments of a constructor. No record of their positions: one whose names are whole numbers is slow. */
   #list(links: readonly Link[], making: Making | undefined): unknown {
-    const values: unknown[] = []
+    // Of its final size: one that grows takes room for many more.
+    const values = new Array<unknown>(links.length)
     for (let from = 0; from < links.length; from += 1) {
       const value = this.link(links[from] as Link, making)
       if (value instanceof Pending) {
-        return this.#slowly(value, { links, from, values, keep: (_link, made) => void values.push(made) }, making)
+        const keep = (link: Link, made: unknown): void => void (values[links.indexOf(link)] = made)
+        return this.#slowly(value, { links, from, values, keep }, making)
       }
-      values.push(value)
+      values[from] = value
     }
     return values
   }
