@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest'
 
 import { UNSET } from './binding.ts'
 import type { Binding } from './binding.ts'
-import { bind, createContainer, token } from './index.ts'
+import { bind, token } from './index.ts'
 import type { OwnContainer } from './container.ts'
 import { ScopeValues } from './scope-values.ts'
 
 const keys = Array.from({ length: 100 }, (_, i) => token<number>(`K${i}`))
-const container = createContainer({ providers: keys.map((key) => bind(key, { scope: 'scoped', create: () => 0 })) })
-const bindings: readonly Binding[] = (container as OwnContainer).store.registry.all.slice(-100)
+const container = new OwnContainer({ providers: keys.map((key) => bind(key, { scope: 'scoped', create: () => 0 })) })
+const bindings: readonly Binding[] = container.store.registry.all.slice(-100)
 
 describe('the values of a scope', () => {
   it.each([3, 32, 33, 100])('keep, replace and forget %d of them', (count) => {
