@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { UNSET } from './binding.ts'
 import type { Binding } from './binding.ts'
 import { bind, token } from './index.ts'
-import type { OwnContainer } from './container.ts'
+import { OwnContainer } from './container.ts'
 import { ScopeValues } from './scope-values.ts'
 
 const keys = Array.from({ length: 100 }, (_, i) => token<number>(`K${i}`))
