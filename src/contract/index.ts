@@ -27,6 +27,7 @@ export type {
   OptionalKey,
   Provider,
   TaskInjector,
+  Thrown,
   Token,
   Value,
   Values,

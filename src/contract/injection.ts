@@ -69,6 +69,11 @@ export interface InjectedTask {
   readonly deps: DepsOrThunk | undefined
 }
 
+/** Wraps what was thrown, as `undefined` can be thrown too. */
+export interface Thrown {
+  readonly error: unknown
+}
+
 /** One execution, as an injector sees it. `C` is what the core's tasks see: their context. */
 export interface InjectedCall<C = unknown> {
   readonly task: InjectedTask
@@ -86,7 +91,7 @@ export interface InjectedCall<C = unknown> {
    * Told once how the execution ended: with what was thrown, or with its value. A callback, because this stands in the path
    * of every message.
    */
-  onEnd(thrown: { readonly error: unknown } | undefined, value: unknown): void
+  onEnd(thrown: Thrown | undefined, value: unknown): void
 }
 
 /** An execution that an injector has taken over. */

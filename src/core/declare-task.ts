@@ -1,6 +1,5 @@
 import { ConfigError } from '../contract/index.ts'
 import type { Deps, DepsOrThunk, SchemaInput, SchemaOutput, StandardSchema, Values } from '../contract/index.ts'
-import { show } from '../util/show.ts'
 import type { Producer } from './kicker.ts'
 import type { TaskDefinition, TaskOptions } from './task-definition.ts'
 import { defineTask } from './task-definition.ts'
@@ -93,13 +92,6 @@ function read(
           deps: first.deps,
           options: first,
         } as const)
-  const { deps } = parts as { readonly deps?: unknown }
-  if (deps !== undefined && typeof deps !== 'function' && (typeof deps !== 'object' || deps === null)) {
-    throw new ConfigError(
-      'KIQ_CONFIG_INVALID',
-      `The \`deps\` of task "${parts.name}" are ${show(deps)}. Pass a record of keys, or a function that returns one.`,
-    )
-  }
   if (typeof parts.run !== 'function') {
     throw new ConfigError(
       'KIQ_CONFIG_INVALID',

@@ -5,7 +5,7 @@ import { show } from '../util/show.ts'
 import type { Broker } from './broker.ts'
 import type { TaskContext } from './context.ts'
 import { durationMs } from './duration.ts'
-import { Execution } from './execution.ts'
+import { Execution, executionTimeSince } from './execution.ts'
 import { toFailure } from './failure.ts'
 import { notSetUp } from './not-set-up.ts'
 import { attemptOf } from './retry-message.ts'
@@ -97,8 +97,7 @@ async function run({ broker, definition, injector, options }: Setting, received:
   options.signal?.addEventListener('abort', cancel, { once: true })
   if (options.signal?.aborted) cancel()
   const facts = (): Pick<TaskResult, 'executionTime' | 'labels'> => {
-    const executionTime = Math.round((performance.now() - startedAt) / 10) / 100
-    return { executionTime, labels: execution.message.labels }
+    return { executionTime: executionTimeSince(startedAt), labels: execution.message.labels }
   }
   let value: unknown
   try {

@@ -153,6 +153,11 @@ export class Execution implements ExecutionContext, Placed {
   }
 }
 
+/** Seconds since then, to a hundredth: what results say. @param startedAt - On the clock of `performance.now()`. */
+export function executionTimeSince(startedAt: number): number {
+  return Math.round((performance.now() - startedAt) / 10) / 100
+}
+
 export function leaseLostError(taskId: string): KiqError {
   return new KiqError(
     'KIQ_LEASE_LOST',

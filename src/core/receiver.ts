@@ -8,15 +8,16 @@ import type {
   Settlement,
   TaskMessage,
   TaskResult,
+  Thrown,
 } from '../contract/index.ts'
 import { messageOf } from '../util/show.ts'
 import type { Broker, BrokerParts } from './broker.ts'
-import { Execution } from './execution.ts'
+import { Execution, executionTimeSince } from './execution.ts'
 import type { ExecutionParts } from './execution.ts'
 import { toFailure } from './failure.ts'
 import { requeueOf, retryOf } from './retry-message.ts'
 import type { EncodeOptions } from './results.ts'
-import type { RunTask, Thrown } from './run-task.ts'
+import type { RunTask } from './run-task.ts'
 import type { Settler } from './settler.ts'
 import { TaskSignal } from './signals.ts'
 import type { SlotState } from './slots.ts'
@@ -164,7 +165,7 @@ export class Receiver {
 
   #after(execution: Execution, ackType: AckType, thrown: Thrown | undefined, value: unknown): void {
     const { message, delivery } = execution
-    const executionTime = Math.round((performance.now() - execution.startedAt) / 10) / 100
+    const executionTime = executionTimeSince(execution.startedAt)
     const hooks = this.#core.middlewares.with('postExecute').length > 0
     if (thrown === undefined && ackType === 'when_saved' && !hooks) {
       const result: TaskResult = { isErr: false, returnValue: value, executionTime, labels: message.labels }

@@ -1,7 +1,8 @@
 import { ConfigError, MessageError } from '../contract/index.ts'
-import type { DeadLetter, DeadLetters } from '../contract/index.ts'
 import type { Broker } from './broker.ts'
 import { keptRetryOf } from './retry-message.ts'
+
+const DAY_MS = 24 * 60 * 60 * 1000
 
 /**
  * Sends a task again whose message was kept, under its id; its attempts go on where they were.
@@ -17,7 +18,7 @@ export async function retryKept(broker: Broker, taskId: string): Promise<void> {
       `The transport "${name}" keeps no messages of tasks that failed, so none can be retried. Send the task again.`,
     )
   }
-  const letter = await find(deadLetters, taskId)
+  const [letter] = await deadLetters.list({ taskId, limit: 1 })
   if (letter === undefined) {
     throw new MessageError(
       'KIQ_MESSAGE_NOT_KEPT',
@@ -48,11 +49,4 @@ async function takeResult(
   if (resultBackend === undefined || body === undefined) return undefined
   await resultBackend.forget([taskId])
   return { putBack: async () => await resultBackend.save([{ taskId, body, ttlMs: results.ttlMs }]) }
-}
-
-const DAY_MS = 24 * 60 * 60 * 1000
-
-async function find(deadLetters: DeadLetters, taskId: string): Promise<DeadLetter | undefined> {
-  const [letter] = await deadLetters.list({ taskId, limit: 1 })
-  return letter
 }

@@ -1,5 +1,6 @@
 import { ConfigError, KiqError } from '../contract/index.ts'
-import type { Clock, InjectedCall, Invocation, Logger, TaskInjector, TaskMessage } from '../contract/index.ts'
+import type { Clock, InjectedCall, Invocation, Logger, TaskInjector, TaskMessage, Thrown } from '../contract/index.ts'
+import { isPromiseLike } from '../util/thenable.ts'
 import { runInContext } from './context.ts'
 import type { TaskContext } from './context.ts'
 import type { AbortListener, Execution } from './execution.ts'
@@ -10,11 +11,6 @@ import { fromWireArguments } from './task-definition.ts'
 
 /** Told once how the function of a task ended: with what was thrown, or with its value. */
 export type RunDone = (thrown: Thrown | undefined, value: unknown) => void
-
-/** Wraps what was thrown, as `undefined` can be thrown too. */
-export interface Thrown {
-  readonly error: unknown
-}
 
 /** Runs the function of a task. A callback, because this stands in the path of every message. */
 export type RunTask = (execution: Execution, done: RunDone) => void
@@ -123,7 +119,7 @@ class Run implements AbortListener, InjectedCall<TaskContext> {
       if (definition.deps !== undefined) throw notSetUp([definition.name])
       const call = run as (...all: readonly unknown[]) => unknown
       const value = runInContext(this.#execution, () => call(...args))
-      if (!isThenable(value)) {
+      if (!isPromiseLike(value)) {
         this.#end(undefined, value)
         return
       }
@@ -237,8 +233,4 @@ class TaskTimeoutError extends KiqError {
     )
     this.name = 'TimeoutError'
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

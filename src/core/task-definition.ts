@@ -94,6 +94,13 @@ export function defineTask({ name, style, run, schema, deps, options }: Definiti
   if (run !== undefined && typeof run !== 'function') {
     throw new ConfigError('KIQ_CONFIG_INVALID', `Task "${name}" has no function but a ${typeof run}. Pass a function.`)
   }
+  const given: unknown = deps
+  if (given !== undefined && typeof given !== 'function' && (typeof given !== 'object' || given === null)) {
+    throw new ConfigError(
+      'KIQ_CONFIG_INVALID',
+      `The \`deps\` of task "${name}" are ${show(given)}. Pass a record of keys, or a function that returns one.`,
+    )
+  }
   if (options.ackType !== undefined && !ACK_TYPES.includes(options.ackType)) throw unknownAckType(options.ackType)
   const timeoutMs = options.timeout === undefined ? undefined : durationMs(`timeout of task "${name}"`, options.timeout)
   if (timeoutMs === 0) wholeNumber(`timeout of task "${name}"`, 0, 1)

@@ -1,13 +1,10 @@
+import type { Thrown } from '../contract/index.ts'
 import { messageOf } from '../util/show.ts'
+import { isPromiseLike } from '../util/thenable.ts'
 import { withTimeLimit } from '../util/time-limit.ts'
 import type { Binding } from './binding.ts'
 import { disposeChannel } from './diagnostics.ts'
 import { DisposeError } from './errors.ts'
-
-/** Wraps what was thrown, as `undefined` can be thrown too. */
-export interface Thrown {
-  readonly error: unknown
-}
 
 export interface ClosingOptions {
   /** Milliseconds that each may take. */
@@ -156,12 +153,9 @@ function asDisposeError(name: string, error: unknown, what: string): DisposeErro
 
 /** @throws {DisposeError} `KIQ_DI_DISPOSE_TIMED_OUT`; what hangs is left to itself. */
 async function limited<T>(name: string, work: PromiseLike<T>, timeoutMs: number): Promise<T> {
-  return await withTimeLimit(work, timeoutMs, () => {
+  const late = (): DisposeError => {
     const why = `it was not closed within ${timeoutMs} ms and is left to itself. Make its end faster, or raise \`disposeTimeout\`.`
     return new DisposeError('KIQ_DI_DISPOSE_TIMED_OUT', name, why)
-  })
-}
-
-export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+  }
+  return await withTimeLimit(work, { ms: timeoutMs, late })
 }

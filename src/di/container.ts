@@ -6,11 +6,10 @@ import { defaultLogger } from '../core/index.ts'
 import type { TaskContext } from '../core/index.ts'
 import type { Duration } from '../util/duration.ts'
 import { show } from '../util/show.ts'
-import { edgesOf } from './binding.ts'
 import { builtIns } from './builtins.ts'
 import { ContainerStore } from './container-store.ts'
 import type { DisposeError } from './errors.ts'
-import { findUnused } from './find-problems.ts'
+import { findUnused, rootOfTask } from './find-problems.ts'
 import type { Root } from './find-problems.ts'
 import { Graph } from './graph.ts'
 import { flatten } from './module.ts'
@@ -114,13 +113,14 @@ export class OwnContainer implements Container {
   readonly #options: ContainerOptions
   #modules: readonly Module[]
   #store: ContainerStore | undefined
+  readonly #disposeTimeoutMs: number
   readonly #outside = AsyncLocalStorage.snapshot()
 
   constructor(options: ContainerOptions, store?: ContainerStore) {
     this.#options = options
     this.#modules = options.modules ?? []
     this.#store = store
-    this.#disposeTimeoutMs()
+    this.#disposeTimeoutMs = durationOption('disposeTimeout', options.disposeTimeout, { fallbackMs: 10_000, minMs: 1 })
     flatten(this.#modules, options.providers ?? [])
   }
 
@@ -128,15 +128,11 @@ export class OwnContainer implements Container {
   get store(): ContainerStore {
     return (this.#store ??= new ContainerStore({
       registry: Registry.of([...builtIns, ...flatten(this.#modules, this.#options.providers ?? [])]),
-      disposeTimeoutMs: this.#disposeTimeoutMs(),
+      disposeTimeoutMs: this.#disposeTimeoutMs,
       logger: this.#options.logger ?? defaultLogger,
       outside: (fn) => this.#outside(fn),
       onDisposeError: this.#options.onDisposeError,
     }))
-  }
-
-  #disposeTimeoutMs(): number {
-    return durationOption('disposeTimeout', this.#options.disposeTimeout, { fallbackMs: 10_000, minMs: 1 })
   }
 
   get isClosed(): boolean {
@@ -239,7 +235,6 @@ function rootsOf(tasks: readonly ValidatedTask[]): readonly Root[] {
         `validate() was given ${show(task)} as a task. Use what broker.task() returns.`,
       )
     }
-    const label = `task:${definition.name}`
-    return { label, edges: edgesOf(definition.deps, label) }
+    return rootOfTask(definition)
   })
 }

@@ -1,4 +1,5 @@
-import type { ErrorCode, Key } from '../contract/index.ts'
+import type { ErrorCode, InjectedTask, Key } from '../contract/index.ts'
+import { edgesOf } from './binding.ts'
 import type { Binding } from './binding.ts'
 import type { Edge } from './keys.ts'
 import { nameOf } from './keys.ts'
@@ -13,6 +14,11 @@ export interface Root {
   readonly edges: readonly Edge[]
   /** Whether it still uses the values when the scope is closed. */
   readonly outlivesScope?: boolean | undefined
+}
+
+export function rootOfTask({ name, deps }: Pick<InjectedTask, 'name' | 'deps'>): Root {
+  const label = `task:${name}`
+  return { label, edges: edgesOf(deps, label) }
 }
 
 /** Every problem that is reachable from these roots, each once, in linear time. */

@@ -1,7 +1,7 @@
 import type { InjectedCall, InjectedTask, Provider, TaskInjector } from '../contract/index.ts'
 import type { Broker, TaskContext } from '../core/index.ts'
-import { edgesOf } from './binding.ts'
 import type { CopyOptions, OwnContainer } from './container.ts'
+import { rootOfTask } from './find-problems.ts'
 import type { Root } from './find-problems.ts'
 import type { Problem } from './problems.ts'
 import { rootOfHooks } from './task-middleware.ts'
@@ -51,6 +51,8 @@ export class ContainerInjector implements TaskInjector<TaskContext> {
 
   check(tasks: readonly InjectedTask[]): void {
     this.container.check(this.roots(tasks))
+    // So that none of them is checked again by itself.
+    for (const task of tasks) if (task.run !== undefined) this.#addPlan(task, rootOfTask(task))
   }
 
   async start(tasks: readonly InjectedTask[]): Promise<void> {
@@ -98,29 +100,26 @@ export class ContainerInjector implements TaskInjector<TaskContext> {
   #plan(task: InjectedTask): TaskPlan {
     const known = this.#plans.get(task)
     if (known) return known
-    const { store } = this.container
     const root = rootOfTask(task)
-    store.check([root])
-    const links = task.deps === undefined ? undefined : store.registry.link(root.edges)
+    this.container.store.check([root])
+    return this.#addPlan(task, root)
+  }
+
+  #addPlan(task: InjectedTask, { edges }: Root): TaskPlan {
+    const links = task.deps === undefined ? undefined : this.container.store.registry.link(edges)
     const plan = { label: `task:${task.name}`, links }
     this.#plans.set(task, plan)
     return plan
   }
 
   #hooks(): readonly PlannedHooks[] {
-    if (this.#middlewares) return this.#middlewares
-    const { store } = this.container
-    const roots = this.#parts.middlewares.map(rootOfHooks)
-    store.check(roots)
-    this.#middlewares = this.#parts.middlewares.map((hooks, i) => {
-      const { label, edges } = rootOfHooks(hooks, i)
-      return { hooks, label, links: store.registry.link(edges) }
-    })
-    return this.#middlewares
+    return (this.#middlewares ??= this.#planHooks())
   }
-}
 
-function rootOfTask({ name, deps }: InjectedTask): Root {
-  const label = `task:${name}`
-  return { label, edges: edgesOf(deps, label) }
+  #planHooks(): readonly PlannedHooks[] {
+    const { store } = this.container
+    const planned = this.#parts.middlewares.map((hooks, i) => ({ hooks, root: rootOfHooks(hooks, i) }))
+    store.check(planned.map(({ root }) => root))
+    return planned.map(({ hooks, root: { label, edges } }) => ({ hooks, label, links: store.registry.link(edges) }))
+  }
 }

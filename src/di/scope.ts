@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-import type { Key } from '../contract/index.ts'
+import type { Key, Thrown } from '../contract/index.ts'
 import type { Broker, TaskContext } from '../core/index.ts'
 import type { Binding } from './binding.ts'
 import { UNSET } from './binding.ts'
-import type { ClosingOptions, Thrown } from './closers.ts'
+import type { ClosingOptions } from './closers.ts'
 import type { ContainerStore } from './container-store.ts'
 import { ScopeError } from './errors.ts'
 import { nameOf } from './keys.ts'

@@ -1,13 +1,12 @@
 import { KiqError } from '../contract/index.ts'
-import type { InjectedCall, Invocation, Key, TaskResult } from '../contract/index.ts'
+import type { InjectedCall, Invocation, Key, TaskResult, Thrown } from '../contract/index.ts'
 import type { Broker, TaskContext } from '../core/index.ts'
-import { TaskSignal } from '../core/index.ts'
+import { executionTimeSince, TaskSignal } from '../core/index.ts'
+import { isPromiseLike } from '../util/thenable.ts'
 import { withTimeLimit } from '../util/time-limit.ts'
 import type { Link } from './binding.ts'
 import { infoOf } from './builtins.ts'
 import type { TaskInfo } from './builtins.ts'
-import type { Thrown } from './closers.ts'
-import { isPromiseLike } from './closers.ts'
 import type { ContainerStore } from './container-store.ts'
 import { ScopeError } from './errors.ts'
 import { nameOf } from './keys.ts'
@@ -199,7 +198,7 @@ export class TaskRun implements Invocation, TaskFacts {
       const told = failure
         ? hooks.onError?.(info, failure.error, state, deps)
         : hooks.after?.(info, this.#result(value), state, deps)
-      if (isPromiseLike(told)) await withTimeLimit(told, timeoutMs, () => hookTooSlow(timeoutMs))
+      if (isPromiseLike(told)) await withTimeLimit(told, { ms: timeoutMs, late: () => hookTooSlow(timeoutMs) })
     } catch (err) {
       const hook = failure ? 'onError' : 'after'
       this.#call.context.log.error({ err, hook }, `The hook ${hook} of a task middleware failed; that is ignored.`)
@@ -208,8 +207,7 @@ export class TaskRun implements Invocation, TaskFacts {
 
   #result(returnValue: unknown): TaskResult {
     const { startedAt, message } = this.#call
-    const executionTime = Math.round((performance.now() - startedAt) / 10) / 100
-    return { isErr: false, returnValue, executionTime, labels: message.labels }
+    return { isErr: false, returnValue, executionTime: executionTimeSince(startedAt), labels: message.labels }
   }
 
   #taskInfo(): TaskInfo {

@@ -1,23 +1,31 @@
 import { MAX_TIMER_MS } from './abort.ts'
 
-/**
- * The work, or an error when it takes too long; what hangs is left to itself.
- *
- * @param ms - Milliseconds; more than 24 days are cut to that.
- * @param late - Makes the error.
- */
-export function withTimeLimit<T>(work: PromiseLike<T>, ms: number, late: () => Error): Promise<T> {
+export interface TimeLimit {
+  /** Milliseconds; more than 24 days are cut to that. */
+  readonly ms: number
+  /** Makes the error of work that takes longer. */
+  readonly late: () => Error
+  /** Ends the wait, too; it rejects with the reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The work, or an error as soon as a limit is reached; what hangs is left to itself. */
+export function withTimeLimit<T>(work: PromiseLike<T>, { ms, late, signal }: TimeLimit): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(late()), Math.min(ms, MAX_TIMER_MS))
-    work.then(
-      (value) => {
-        clearTimeout(timer)
-        resolve(value)
-      },
-      (error: unknown) => {
-        clearTimeout(timer)
-        reject(error)
-      },
-    )
+    const end = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+    const fail = (error: unknown): void => {
+      end()
+      reject(error)
+    }
+    const abort = (): void => fail(signal?.reason)
+    const timer = setTimeout(() => fail(late()), Math.min(ms, MAX_TIMER_MS))
+    signal?.addEventListener('abort', abort, { once: true })
+    work.then((value) => {
+      end()
+      resolve(value)
+    }, fail)
   })
 }

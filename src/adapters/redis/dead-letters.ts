@@ -69,31 +69,30 @@ export class RedisDeadLetters implements DeadLetters {
 
   async #find({ ids, queue, taskId, limit = Infinity }: DeadLetterFilter): Promise<Found[]> {
     const queues = (await this.#parts.queues()).filter((keys) => queue === undefined || keys.queue === queue)
-    const isWanted = ({ letter }: Found): boolean => taskId === undefined || letter.taskId === taskId
     const lists = await Promise.all(
       queues.map(async (keys) =>
-        ids === undefined ? await this.#newest(keys, limit, isWanted) : await this.#named(keys, ids),
+        ids === undefined ? await this.#newest(keys, limit, taskId) : of(taskId, await this.#named(keys, ids)),
       ),
     )
     return lists
       .flat()
-      .filter(isWanted)
       .sort((a, b) => b.letter.diedAt - a.letter.diedAt || compareIds(b.entryId, a.entryId))
       .slice(0, limit)
   }
 
-  /** Entries have no index: those that are not wanted are read and left. */
-  async #newest(keys: QueueKeys, limit: number, isWanted: (one: Found) => boolean): Promise<Found[]> {
+  /** Entries have no index: to find those of a task all are read, as many at a time as may be. */
+  async #newest(keys: QueueKeys, limit: number, taskId: string | undefined): Promise<Found[]> {
     const found: Found[] = []
     let to = '+'
     while (found.length < limit) {
-      const count = Math.min(BATCH, limit)
+      const count = taskId === undefined ? Math.min(BATCH, limit - found.length) : BATCH
       const reply = await this.#parts.connection().callBuffer('XREVRANGE', keys.dead, to, '-', 'COUNT', count)
       const entries = reply as readonly (readonly [Buffer, readonly Buffer[]])[]
-      found.push(...entries.map((entry) => toFound(keys, entry)).filter(isWanted))
-      const last = entries.at(-1)
+      const read = entries.map((entry) => toFound(keys, entry))
+      found.push(...of(taskId, read))
+      const last = read.at(-1)
       if (last === undefined || entries.length < count) break
-      to = `(${last[0].toString()}`
+      to = `(${last.entryId}`
     }
     return found
   }
@@ -109,6 +108,10 @@ export class RedisDeadLetters implements DeadLetters {
     }
     return found
   }
+}
+
+function of(taskId: string | undefined, found: readonly Found[]): readonly Found[] {
+  return taskId === undefined ? found : found.filter(({ letter }) => letter.taskId === taskId)
 }
 
 function entryIdOf(id: string, queue: string): string | undefined {

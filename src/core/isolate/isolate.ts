@@ -39,18 +39,15 @@ function startThread(): Isolate {
     thread.ref()
     await thread.terminate()
   }
+  const setRef = (state: 'ref' | 'unref'): void => {
+    thread[state]()
+  }
   return {
     ...wiring.listeners,
     post,
     kill,
-    close: async (graceMs) => {
-      thread.ref()
-      post({ type: 'close' })
-      if (!(await wiring.goneWithin(graceMs))) await kill()
-    },
-    setRef: (state) => {
-      thread[state]()
-    },
+    close: wiring.closeBy({ post, kill, setRef }),
+    setRef,
   }
 }
 
@@ -78,20 +75,16 @@ function startProcess(): Isolate {
     ...wiring.listeners,
     post,
     kill,
-    close: async (graceMs) => {
-      setRef('ref')
-      post({ type: 'close' })
-      if (!(await wiring.goneWithin(graceMs))) await kill()
-    },
+    close: wiring.closeBy({ post, kill, setRef }),
     setRef,
   }
 }
 
-/** The two listeners, and an exit that is told once, also to a listener that comes later. */
+/** The two listeners, an exit that is told once, also to a listener that comes later, and the end that waits for it. */
 function wire(): {
   message: (message: FromIsolate) => void
   exit: (how: string) => void
-  goneWithin: (ms: number) => Promise<boolean>
+  closeBy: (parts: Pick<Isolate, 'post' | 'kill' | 'setRef'>) => Isolate['close']
   listeners: Pick<Isolate, 'onMessage' | 'onExit'>
 } {
   let onMessage: (message: FromIsolate) => void = () => {}
@@ -106,10 +99,15 @@ function wire(): {
       gone.abort()
       onExit(how)
     },
-    goneWithin: async (ms) => {
-      await sleep(ms, gone.signal)
-      return gone.signal.aborted
-    },
+    closeBy:
+      ({ post, kill, setRef }) =>
+      async (graceMs) => {
+        // An idle one is unreferenced; the process shall live until it is gone.
+        setRef('ref')
+        post({ type: 'close' })
+        await sleep(graceMs, gone.signal)
+        if (!gone.signal.aborted) await kill()
+      },
     listeners: {
       onMessage: (listener) => {
         onMessage = listener

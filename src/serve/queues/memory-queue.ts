@@ -1,11 +1,10 @@
 import { durationOption, ResultError } from '../../contract/index.ts'
 import type { Logger } from '../../contract/index.ts'
-import { defaultLogger } from '../../core/index.ts'
+import { defaultLogger, wholeNumber } from '../../core/index.ts'
 import { MAX_TIMER_MS } from '../../util/abort.ts'
 import type { Duration } from '../../util/duration.ts'
 import { show } from '../../util/show.ts'
 import type { QueueBackend } from '../queue-backend.ts'
-import { countOption } from './options.ts'
 import { parseMessage } from './parse-message.ts'
 import { WarnOnce } from './warn-once.ts'
 
@@ -55,9 +54,9 @@ export class InMemoryQueueBackend implements QueueBackend {
   #isClosed = false
 
   /** @throws {ConfigError} `KIQ_CONFIG_INVALID` for a limit that is no whole number ≥ 1. */
-  constructor({ maxMessages, maxQueues, logger = defaultLogger }: InMemoryQueueOptions = {}) {
-    this.#maxMessages = countOption('maxMessages', maxMessages, 10_000)
-    this.#maxQueues = countOption('maxQueues', maxQueues, 1_000)
+  constructor({ maxMessages = 10_000, maxQueues = 1_000, logger = defaultLogger }: InMemoryQueueOptions = {}) {
+    this.#maxMessages = wholeNumber('maxMessages', maxMessages, 1)
+    this.#maxQueues = wholeNumber('maxQueues', maxQueues, 1)
     this.#warnings = new WarnOnce(logger)
   }
 

@@ -2,17 +2,6 @@ import { ConfigError } from '../../contract/index.ts'
 import { show } from '../../util/show.ts'
 
 /**
- * A whole number of an option, which may come from a file.
- *
- * @throws {ConfigError} `KIQ_CONFIG_INVALID` unless it is a whole number ≥ 1.
- */
-export function countOption(name: string, value: number | undefined, fallback: number): number {
-  if (value === undefined) return fallback
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new ConfigError('KIQ_CONFIG_INVALID', `\`${name}\` is ${show(value)}. Use a whole number ≥ 1.`)
-}
-
-/**
  * Text of an option, which may come from a file.
  *
  * @throws {ConfigError} `KIQ_CONFIG_INVALID` for another type.

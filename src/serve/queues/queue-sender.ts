@@ -1,14 +1,13 @@
 import { BrokerError, ConfigError, durationOption, KiqError, MessageError } from '../../contract/index.ts'
 import type { Logger } from '../../contract/index.ts'
-import { defaultLogger } from '../../core/index.ts'
+import { defaultLogger, wholeNumber } from '../../core/index.ts'
 import { sleep } from '../../util/abort.ts'
 import { backoffMs } from '../../util/backoff.ts'
 import type { BackoffOptions } from '../../util/backoff.ts'
 import type { Duration } from '../../util/duration.ts'
 import { messageOf, show } from '../../util/show.ts'
+import { withTimeLimit } from '../../util/time-limit.ts'
 import type { QueueBackend } from '../queue-backend.ts'
-import { attempt } from './attempt.ts'
-import { countOption } from './options.ts'
 import type { SendCount } from './send-counts.ts'
 import { SendCounts } from './send-counts.ts'
 
@@ -102,12 +101,13 @@ export class QueueSender {
   /** @throws {ConfigError} `KIQ_CONFIG_INVALID` for a bad option. */
   constructor(options: QueueSenderOptions) {
     this.#backend = options.backend
-    this.#attempts = countOption('attempts', options.attempts, 5)
+    const { attempts = 5, maxUnderWay = 1_000, maxCounted = 100 } = options
+    this.#attempts = wholeNumber('attempts', attempts, 1)
     this.#timeoutMs = durationOption('timeout', options.timeout, { fallbackMs: 30_000, minMs: 1 })
     this.#attemptTimeoutMs = durationOption('attemptTimeout', options.attemptTimeout, { fallbackMs: 10_000, minMs: 1 })
     this.#backoff = options.backoff ?? { baseMs: 200, maxMs: 5_000 }
-    this.#maxUnderWay = countOption('maxUnderWay', options.maxUnderWay, 1_000)
-    this.#counts = new SendCounts(countOption('maxCounted', options.maxCounted, 100))
+    this.#maxUnderWay = wholeNumber('maxUnderWay', maxUnderWay, 1)
+    this.#counts = new SendCounts(wholeNumber('maxCounted', maxCounted, 1))
     this.#logger = options.logger ?? defaultLogger
   }
 
@@ -191,7 +191,12 @@ export class QueueSender {
         `The message to queue ${show(queueName)} was not accepted within ${Math.ceil(timeoutMs)} ms. Check that the ` +
           'queue can be reached, or raise `attemptTimeout` and `timeout`.',
       )
-    return await attempt(() => this.#backend.sendMessage(queueName, text), { timeoutMs, signal, late })
+    return await withTimeLimit(this.#accept(queueName, text), { ms: timeoutMs, late, signal })
+  }
+
+  /** What a backend throws before there is a promise is a rejection, too. */
+  async #accept(queueName: string, text: string): Promise<boolean> {
+    return await this.#backend.sendMessage(queueName, text)
   }
 
   #sent(queueName: string, attempts: number): SendReport {
