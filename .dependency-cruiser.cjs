@@ -8,7 +8,8 @@ const layers = {
   scheduler: ['contract', 'core', 'adapters/memory', 'util'],
   di: ['contract', 'core', 'util'],
   workflow: ['contract', 'core', 'util'],
-  serve: ['contract', 'core', 'util'],
+  // Jobs and queues of a service need a broker by its URL.
+  serve: ['contract', 'core', 'util', 'connect.ts'],
   observability: ['contract', 'core', 'util'],
   dashboard: ['contract', 'core', 'util'],
   testing: ['contract', 'core', 'di', 'adapters/memory', 'util'],
@@ -19,12 +20,13 @@ const tests = '\\.test(-d)?\\.ts$'
 const brokers = ['^src/adapters/[^/]+/broker\\.ts$', '^src/adapters/[^/]+/[^/]+-broker\\.ts$']
 const packages = ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-bundled', 'npm-no-pkg', 'npm-unknown']
 
-const inside = (...folders) => folders.map((folder) => `^src/${folder}/`)
+/** Of folders, or of a single file. */
+const inside = (...folders) => folders.map((folder) => `^src/${folder}${folder.endsWith('.ts') ? '$' : '/'}`)
 
 module.exports = {
   forbidden: [
     ...Object.entries(layers).map(([folder, allowed]) => ({
-      name: `${folder}-imports-only-${allowed.join('-').replaceAll('/', '-') || 'itself'}`,
+      name: `${folder}-imports-only-${allowed.join('-').replaceAll(/[/.]/g, '-') || 'itself'}`,
       severity: 'error',
       from: { path: inside(folder), pathNot: tests },
       to: { path: '^src/', pathNot: inside(folder, ...allowed) },

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --smoke] [-- memory|sqlite|redis|scheduler|di …] [-- --json]`: messages per second and latencies, each against
+ * `npm run bench [-- --smoke] [-- memory|sqlite|redis|scheduler|di|serve …] [-- --json]`: messages per second and latencies, each against
  * the raw engine in the same run. `bench/README.md` says how to read them.
  */
 import { cpus } from 'node:os'
@@ -11,9 +11,17 @@ import { benchMemory } from './memory.mjs'
 import { benchRedis } from './redis.mjs'
 import { redisTable } from './redis/table.mjs'
 import { benchScheduler } from './scheduler.mjs'
+import { benchServe } from './serve.mjs'
 import { benchSqlite } from './sqlite.mjs'
 
-const SUITES = { memory: benchMemory, sqlite: benchSqlite, redis: benchRedis, scheduler: benchScheduler, di: benchDi }
+const SUITES = {
+  memory: benchMemory,
+  sqlite: benchSqlite,
+  redis: benchRedis,
+  scheduler: benchScheduler,
+  di: benchDi,
+  serve: benchServe,
+}
 const SIZES = {
   memory: { full: { tasks: 100_000, samples: 2_000 }, smoke: { tasks: 5_000, samples: 100 } },
   sqlite: { full: { tasks: 40_000, samples: 1_000 }, smoke: { tasks: 4_000, samples: 50 } },
@@ -24,6 +32,10 @@ const SIZES = {
   di: {
     full: { rounds: 41, scopes: 20_000, tasks: 20_000, providers: 2_000, containers: 20 },
     smoke: { rounds: 2, scopes: 1_000, tasks: 1_000, providers: 2_000, containers: 3 },
+  },
+  serve: {
+    full: { rounds: 5, milliseconds: 4_000, probes: 500 },
+    smoke: { rounds: 1, milliseconds: 300, probes: 10 },
   },
   redis: {
     full: { rounds: 3, scale: 1, concurrencies: [1, 10, 100], rates: [1_000, 10_000], openLoopSeconds: 2 },

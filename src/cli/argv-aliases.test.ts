@@ -25,6 +25,10 @@ describe('withoutAliases', () => {
       ['worker', '--', '--workers'],
       ['worker', '--', '--workers'],
     ],
+    [
+      ['serve', 'serve.ts', '--workers', '3'],
+      ['serve', 'serve.ts', '--workers', '3'],
+    ],
   ])('reads %j', (typed, meant) => {
     expect(withoutAliases(typed)).toEqual(meant)
   })

@@ -9,6 +9,8 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 
 /** Rewrites aliases to the options they stand for; `--` ends the options. */
 export function withoutAliases(argv: readonly string[]): string[] {
+  // Taskiq serves no models, and `--workers` is an option of its own there.
+  if (argv[0] === 'serve') return [...argv]
   const end = argv.indexOf('--')
   return argv.map((text, index) => {
     if (end !== -1 && index >= end) return text

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 
 import { ConfigError, KiqError } from '../contract/index.ts'
 import { InjectionError, ProviderError } from '../di/index.ts'
+import { ServeConfigError } from '../serve/index.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 
 const missing = {
@@ -15,6 +16,7 @@ const setting = new ConfigError('KIQ_CONFIG_INVALID', 'No such setting.')
 
 const final: readonly (readonly [string, unknown])[] = [
   ['settings', setting],
+  ['settings of a service', new ServeConfigError([])],
   ['what does not fit together', new InjectionError([missing])],
   ['settings that a provider reads', new ProviderError('KIQ_DI_PROVIDER_FAILED', ['X'], 'no', { cause: setting })],
 ]

@@ -14,7 +14,7 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
-const USAGE_ERRORS: readonly string[] = ['ConfigError', 'InjectionError']
+const USAGE_ERRORS: readonly string[] = ['ConfigError', 'ServeConfigError', 'InjectionError']
 
 /**
  * Exit code after an error. Looks at the name, not at the class: the error may come from the copy of this package that

@@ -7,9 +7,13 @@ import type { ModuleSettings } from './broker-module.ts'
 import { DEFAULT_PATTERNS } from './discover.ts'
 import { repeated } from './option-values.ts'
 
-/** Where commands find the user's modules; as commander hands it over. */
-export interface ModuleOptions {
+/** Of commands that need one module only. */
+export interface AppDirOption {
   readonly appDir: string
+}
+
+/** Where commands find the user's modules; as commander hands it over. */
+export interface ModuleOptions extends AppDirOption {
   readonly fsDiscover?: true | undefined
   readonly tasksPattern?: readonly string[] | undefined
 }
@@ -25,6 +29,10 @@ export function addModuleOptions(command: Command): Command {
       `pattern for --fs-discover; repeatable (alias: -tp; default: ${DEFAULT_PATTERNS.join(' ')})`,
       repeated,
     )
+}
+
+export function addAppDirOption(command: Command): Command {
+  return command.option('-d, --app-dir <dir>', 'folder that the module is relative to', '.')
 }
 
 export function moduleSettings(target: string, modules: readonly string[], options: ModuleOptions): ModuleSettings {

@@ -12,6 +12,7 @@ import { addInfoCommand } from './info/command.ts'
 import { OWN_ROOT } from './own-root.ts'
 import { addScheduleCommand } from './schedule/command.ts'
 import { addSchedulerCommand } from './scheduler/command.ts'
+import { addServeCommand } from './serve/command.ts'
 import { addWorkerCommand } from './worker/command.ts'
 
 /**
@@ -25,6 +26,8 @@ export async function runCli(argv: readonly string[]): Promise<ExitCode> {
     .description('Typed background tasks')
     .version(packageVersion(), '-V, --version')
     .exitOverride()
+    // So that a command and one below it can have options of the same names.
+    .enablePositionalOptions()
     .showHelpAfterError('Add --help to see every option.')
   addWorkerCommand(program, (code) => {
     exitCode = code
@@ -33,6 +36,9 @@ export async function runCli(argv: readonly string[]): Promise<ExitCode> {
     exitCode = code
   })
   addScheduleCommand(program)
+  addServeCommand(program, (code) => {
+    exitCode = code
+  })
   addInfoCommand(program)
   addCheckCommand(program, (code) => {
     exitCode = code

@@ -86,6 +86,43 @@ describe('a batcher', () => {
     expect(batches).toEqual([[1], [2, 3]])
   })
 
+  it('begins full batches ahead, and no others', async () => {
+    const { batcher, batches, finish } = manual({ ahead: 1 })
+    for (let i = 1; i <= 9; i += 1) void batcher.submit(i)
+    await turns()
+    expect(batches).toEqual([
+      [1, 2, 3, 4],
+      [5, 6, 7, 8],
+    ])
+    await finish()
+    expect(batches).toHaveLength(2)
+
+    await finish()
+
+    expect(batches.at(-1)).toEqual([9])
+  })
+
+  it('does not count as work what a batch has waited where it is done', async () => {
+    const facts: unknown[] = []
+    const clock = new FakeClock(0)
+    const batcher = new Batcher<number, number>({
+      maxBatchSize: 1,
+      clock,
+      process: async (items, _signal, begins) => {
+        await clock.advance(50)
+        begins()
+        await clock.advance(7)
+        return items.map((value) => ({ value }))
+      },
+      onBatch: (fact) => facts.push(fact),
+    })
+
+    await batcher.submit(1)
+    await turns()
+
+    expect(facts).toEqual([{ size: 1, ms: 7, waitedMs: [50] }])
+  })
+
   it('ends a batch before the item that would be too much by weight, and lets a heavy one come alone', async () => {
     const { batcher, batches } = manual({ maxBatchSize: 10, weigh: (n) => n, maxBatchWeight: 5, concurrency: 9 })
     for (const n of [2, 2, 3, 9, 1, 1]) void batcher.submit(n)

@@ -28,6 +28,13 @@ export interface BatcherOptions<T, R> {
    * @defaultValue `1`
    */
   readonly concurrency?: number | undefined
+  /**
+   * Batches that may begin beyond that, ≥ 0, only full ones: they wait where the work is done, so that it does not stand
+   * still between two batches.
+   *
+   * @defaultValue `0`
+   */
+  readonly ahead?: number | undefined
   /** What an item counts, > 0; needs `maxBatchWeight`. */
   readonly weigh?: ((item: T) => number) | undefined
   /** Most that the items of a batch may count together. One that counts more comes alone. */
@@ -44,9 +51,24 @@ export interface BatcherOptions<T, R> {
    * Does the work.
    *
    * @param signal - Aborts when nobody waits for any of the items any more.
+   * @param begins - For work that has waited where it is done: call it when it begins, so that the wait does not count as work.
    * @returns One outcome per item, in their order. If it rejects, all items fail with that.
    */
-  readonly process: (items: readonly T[], signal: AbortSignal) => Promise<readonly BatchOutcome<R>[]>
+  readonly process: (
+    items: readonly T[],
+    signal: AbortSignal,
+    begins: () => void,
+  ) => Promise<readonly BatchOutcome<R>[]>
+  /** Is told of every batch that has ended. */
+  readonly onBatch?: ((facts: BatchFacts) => void) | undefined
+}
+
+export interface BatchFacts {
+  readonly size: number
+  /** Milliseconds that the work took. */
+  readonly ms: number
+  /** Milliseconds that each item waited for it. */
+  readonly waitedMs: readonly number[]
 }
 
 export interface SubmitOptions {
@@ -75,7 +97,7 @@ interface Batch<T, R> {
  * Collects single items into batches.
  *
  * A batch begins when it is full, or when the item that waits longest has waited `waitMs`; in both cases as soon as one of
- * the `concurrency` places is free. While all are taken items go on collecting, so that a busy service has full batches,
+ * the `concurrency` places is free, full ones also `ahead` of that. While all are taken items go on collecting, so that a busy service has full batches,
  * and an idle one answers after `waitMs` at most. Items come in the order of their submission; a batch ends before the
  * first that does not fit in by weight.
  *
@@ -86,6 +108,7 @@ export class Batcher<T, R> {
   readonly #waitMs: number
   readonly #maxQueueSize: number
   readonly #concurrency: number
+  readonly #ahead: number
   readonly #clock: Clock
   readonly #adaptive: AdaptiveSize | undefined
   /** Oldest first. Those that were given up stay until they are come upon, and count no more. */
@@ -114,6 +137,8 @@ export class Batcher<T, R> {
     this.#waitMs = waitMs
     this.#maxQueueSize = maxQueueSize
     this.#concurrency = concurrency
+    this.#ahead = options.ahead ?? 0
+    if (!Number.isSafeInteger(this.#ahead) || this.#ahead < 0) throw invalid('ahead', this.#ahead, 'a whole number ≥ 0')
     this.#clock = options.clock ?? systemClock
     this.#adaptive = options.adaptive ? new AdaptiveSize(maxBatchSize) : undefined
   }
@@ -183,10 +208,10 @@ export class Batcher<T, R> {
   #plan(): void {
     this.#stopTimer?.()
     this.#stopTimer = undefined
-    while (this.#running.size < this.#concurrency) {
+    while (this.#running.size < this.#concurrency + this.#ahead) {
       const next = this.#next()
       const [oldest] = next.items
-      if (oldest === undefined) break
+      if (oldest === undefined || (this.#running.size >= this.#concurrency && !next.isFull)) break
       const leftMs = this.#isClosing ? 0 : oldest.since + this.#effectiveWaitMs() - this.#clock.now()
       if (!next.isFull && leftMs > 0) {
         this.#stopTimer = this.#clock.schedule(leftMs, () => this.#plan())
@@ -244,17 +269,23 @@ export class Batcher<T, R> {
 
   async #run(batch: Batch<T, R>): Promise<void> {
     const { items, controller } = batch
-    const startedAt = this.#clock.now()
+    let startedAt = this.#clock.now()
+    const begins = (): void => {
+      startedAt = this.#clock.now()
+    }
     try {
       const outcomes = await this.#options.process(
         items.map(({ item }) => item),
         controller.signal,
+        begins,
       )
       for (const [i, one] of items.entries()) one.settle(outcomes[i] ?? { error: missingOutcome(i, items.length) })
     } catch (error) {
       for (const one of items) one.settle({ error })
     }
-    this.#measure(items.length, this.#clock.now() - startedAt)
+    const ms = this.#clock.now() - startedAt
+    this.#measure(items.length, ms)
+    this.#options.onBatch?.({ size: items.length, ms, waitedMs: items.map(({ since }) => startedAt - since) })
     this.#running.delete(batch)
     this.#plan()
   }

@@ -45,14 +45,14 @@ describe('runPipeline', () => {
   it('runs the three stages over the whole batch, once', async () => {
     const pipeline = new Doubling()
 
-    expect(await runPipeline(pipeline, [1, 2, 3], never)).toEqual([success(4), success(6), success(8)])
+    expect(await runPipeline(pipeline, [1, 2, 3], { signal: never })).toEqual([success(4), success(6), success(8)])
     expect(pipeline.runs).toEqual([[1, 2, 3]])
   })
 
   it('runs nothing for nothing', async () => {
     const pipeline = new Doubling()
 
-    expect(await runPipeline(pipeline, [], never)).toEqual([])
+    expect(await runPipeline(pipeline, [], { signal: never })).toEqual([])
     expect(pipeline.runs).toEqual([])
   })
 
@@ -60,7 +60,7 @@ describe('runPipeline', () => {
     const bad = { status: 'error', error: 'cannot read this one' }
     const pipeline = new Doubling({ postprocess: () => [{ status: 'success', n: 1 }, bad] })
 
-    expect(await runPipeline(pipeline, [1, 2], never)).toEqual([success(1), { output: bad }])
+    expect(await runPipeline(pipeline, [1, 2], { signal: never })).toEqual([success(1), { output: bad }])
     expect(pipeline.runs).toHaveLength(1)
   })
 
@@ -75,7 +75,7 @@ describe('runPipeline', () => {
         },
       })
 
-      const outcomes = await runPipeline(pipeline, [1, 2, 3, 4, 5, 6, 7, 8], never)
+      const outcomes = await runPipeline(pipeline, [1, 2, 3, 4, 5, 6, 7, 8], { signal: never })
 
       expect(outcomes).toEqual(
         [1, 2, 3, 4, 5, 6, 7, 8].map((n) => (n === 5 ? { error: poison } : success((n + 1) * 2))),
@@ -92,7 +92,7 @@ describe('runPipeline', () => {
       },
     })
 
-    expect(await runPipeline(pipeline, [1, 2, 3], never)).toEqual(
+    expect(await runPipeline(pipeline, [1, 2, 3], { signal: never })).toEqual(
       [1, 2, 3].map((n) => ({ error: new Error(String(n)) })),
     )
   })
@@ -105,7 +105,7 @@ describe('runPipeline', () => {
   ])('fails all, without trying again, when postprocess returns %j', async (outputs, message) => {
     const pipeline = new Doubling({ postprocess: () => outputs })
 
-    const outcomes = await runPipeline(pipeline, [1, 2], never)
+    const outcomes = await runPipeline(pipeline, [1, 2], { signal: never })
 
     for (const outcome of outcomes) {
       expect(outcome).toMatchObject({
@@ -125,7 +125,9 @@ describe('runPipeline', () => {
       },
     })
 
-    expect(await runPipeline(pipeline, [1, 2, 3], stop.signal)).toEqual([1, 2, 3].map(() => ({ error: gone })))
+    expect(await runPipeline(pipeline, [1, 2, 3], { signal: stop.signal })).toEqual(
+      [1, 2, 3].map(() => ({ error: gone })),
+    )
     expect(pipeline.runs).toHaveLength(1)
   })
 })

@@ -46,7 +46,7 @@ class Shouting extends InferencePipeline<string, Output> {
   }
 }
 
-function serve(pipeline: PipelineClass<string, Output> = Shouting, batching: Partial<BatchingOptions> = {}) {
+function serve(pipeline: PipelineClass<string, Output> = Shouting, batching: Partial<BatchingOptions<string>> = {}) {
   log = []
   made = 0
   const logger = recordingLogger()

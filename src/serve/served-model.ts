@@ -1,25 +1,50 @@
 import { KiqError } from '../contract/index.ts'
 import type { Logger } from '../contract/index.ts'
+import { MAX_TIMER_MS } from '../util/abort.ts'
 import { Batcher } from './batcher.ts'
-import type { BatcherStats, BatchOutcome, SubmitOptions } from './batcher.ts'
+import type { BatcherStats, BatchFacts, BatchOutcome, SubmitOptions } from './batcher.ts'
 import type { PipelineOutput } from './pipeline.ts'
-import type { PipelineHost } from './pipeline-host.ts'
+import type { BatchRun, PipelineHost } from './pipeline-host.ts'
 
 /** How the requests of a model are put together; see {@link BatcherOptions}. */
-export interface BatchingOptions {
+export interface BatchingOptions<I = never> {
   readonly maxBatchSize: number
   readonly waitMs?: number | undefined
   readonly maxQueueSize?: number | undefined
   readonly concurrency?: number | undefined
+  /** See {@link BatcherOptions.ahead}; for hosts that let batches wait for each other. */
+  readonly ahead?: number | undefined
   readonly adaptive?: boolean | undefined
+  readonly weigh?: ((input: I) => number) | undefined
+  readonly maxBatchWeight?: number | undefined
+  /**
+   * Milliseconds that a batch may run. One that takes longer is ended, and its inputs fail with `KIQ_SERVE_TIMED_OUT`.
+   *
+   * @defaultValue no limit
+   */
+  readonly timeoutMs?: number | undefined
+}
+
+/** What comes before the outcome of one input. */
+export interface FollowOptions<O> extends SubmitOptions {
+  /** Is told of each output of a streaming pipeline, before the outcome. */
+  readonly onOutput?: ((output: PipelineOutput<O>) => void) | undefined
+  /** Is told what `predict` says of its progress. */
+  readonly onProgress?: ((value: unknown) => void) | undefined
+}
+
+/** An input, and who follows it. */
+interface Request<I, O> extends Pick<FollowOptions<O>, 'onOutput' | 'onProgress'> {
+  readonly input: I
 }
 
 export interface ServedModelOptions<I, O> {
   readonly modelName: string
   /** Makes a host that is not started: one now, and another for each reload. */
   readonly createHost: () => PipelineHost<I, O>
-  readonly batching: BatchingOptions
+  readonly batching: BatchingOptions<I>
   readonly log: Logger
+  readonly onBatch?: ((facts: BatchFacts) => void) | undefined
 }
 
 export type ModelState = 'made' | 'starting' | 'ready' | 'failed' | 'stopping' | 'stopped'
@@ -34,7 +59,7 @@ export type ModelState = 'made' | 'starting' | 'ready' | 'failed' | 'stopping' |
 export class ServedModel<I, O> {
   readonly modelName: string
   readonly #options: ServedModelOptions<I, O>
-  readonly #batcher: Batcher<I, PipelineOutput<O>>
+  readonly #batcher: Batcher<Request<I, O>, PipelineOutput<O>>
   #host: PipelineHost<I, O> | undefined
   #state: ModelState = 'made'
   #changing: Promise<unknown> = Promise.resolve()
@@ -43,9 +68,12 @@ export class ServedModel<I, O> {
   constructor(options: ServedModelOptions<I, O>) {
     this.modelName = options.modelName
     this.#options = options
+    const { weigh, ...batching } = options.batching
     this.#batcher = new Batcher({
-      ...options.batching,
-      process: async (inputs, signal) => await this.#process(inputs, signal),
+      ...batching,
+      weigh: weigh && (({ input }) => weigh(input)),
+      process: async (requests, signal, begins) => await this.#process(requests, signal, begins),
+      onBatch: options.onBatch,
     })
   }
 
@@ -55,6 +83,11 @@ export class ServedModel<I, O> {
 
   get stats(): BatcherStats {
     return this.#batcher.stats
+  }
+
+  /** Processes or threads that run its pipeline; 0 in this process. */
+  get workers(): number {
+    return this.#host?.workers ?? 0
   }
 
   /** Resolves when it takes requests. Harmless when it does already. */
@@ -80,14 +113,15 @@ export class ServedModel<I, O> {
    * @throws {KiqError} `KIQ_SERVE_STOPPING` when it is not ready, `KIQ_SERVE_BUSY` when too many wait.
    * @throws what a stage of the pipeline threw for this input, or the reason of the signal.
    */
-  async infer(input: I, options: SubmitOptions = {}): Promise<PipelineOutput<O>> {
+  async infer(input: I, options: FollowOptions<O> = {}): Promise<PipelineOutput<O>> {
     if (this.#state !== 'ready') {
       throw new KiqError(
         'KIQ_SERVE_STOPPING',
         `Model "${this.modelName}" takes no requests: it is ${this.#state}. Ask /health/ready, and try again.`,
       )
     }
-    return await this.#batcher.submit(input, options)
+    const { signal, onOutput, onProgress } = options
+    return await this.#batcher.submit({ input, onOutput, onProgress }, { signal })
   }
 
   /** Whether it takes requests, and its pipeline says that it can serve. */
@@ -134,17 +168,80 @@ export class ServedModel<I, O> {
     await current
   }
 
-  async #process(inputs: readonly I[], signal: AbortSignal): Promise<readonly BatchOutcome<PipelineOutput<O>>[]> {
+  async #process(
+    requests: readonly Request<I, O>[],
+    nobodyWaits: AbortSignal,
+    begins: () => void,
+  ): Promise<readonly BatchOutcome<PipelineOutput<O>>[]> {
     const host = this.#host as PipelineHost<I, O>
-    const outcomes = await host.run(inputs, signal)
+    const limit = new BatchLimit(this.modelName, this.#options.batching.timeoutMs, nobodyWaits)
+    const outcomes = await host.run(
+      requests.map(({ input }) => input),
+      {
+        signal: limit.signal,
+        ...followers(requests),
+        onBegin: () => {
+          begins()
+          limit.begin()
+        },
+      },
+    )
+    limit.end()
     const failed = outcomes.filter((outcome) => 'error' in outcome)
-    if (failed.length > 0 && !signal.aborted) {
+    if (failed.length > 0 && !nobodyWaits.aborted) {
       const [first] = failed
       this.#options.log.error(
-        { err: first?.error, model: this.modelName, failed: failed.length, size: inputs.length },
+        { err: first?.error, model: this.modelName, failed: failed.length, size: requests.length },
         'The pipeline failed for inputs of a batch.',
       )
     }
     return outcomes.map((outcome) => ('error' in outcome ? outcome : { value: outcome.output }))
   }
+}
+
+/** The time of one batch, from when it begins to run. */
+class BatchLimit {
+  readonly signal: AbortSignal
+  readonly #late = new AbortController()
+  readonly #model: string
+  readonly #ms: number | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(model: string, ms: number | undefined, nobodyWaits: AbortSignal) {
+    this.#model = model
+    this.#ms = ms
+    this.signal = ms === undefined ? nobodyWaits : AbortSignal.any([nobodyWaits, this.#late.signal])
+  }
+
+  begin(): void {
+    const ms = this.#ms
+    if (ms === undefined || this.#timer !== undefined) return
+    this.#timer = setTimeout(() => this.#late.abort(tookTooLong(this.#model, ms)), Math.min(ms, MAX_TIMER_MS))
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+/** Who follows which input; nothing when nobody does, which is the usual case. */
+function followers<I, O>(requests: readonly Request<I, O>[]): Omit<BatchRun<O>, 'signal'> {
+  const followed = new Set<number>()
+  for (const [index, { onOutput, onProgress }] of requests.entries()) {
+    if (onOutput ?? onProgress) followed.add(index)
+  }
+  if (followed.size === 0) return {}
+  return {
+    followed,
+    onOutput: (index, output) => requests[index]?.onOutput?.(output),
+    onProgress: (index, value) => requests[index]?.onProgress?.(value),
+  }
+}
+
+function tookTooLong(model: string, ms: number): KiqError {
+  return new KiqError(
+    'KIQ_SERVE_TIMED_OUT',
+    `A batch of model "${model}" was not done within ${ms} ms, and was ended. Send less at once, or raise ` +
+      '`batch_config.timeout`.',
+  )
 }

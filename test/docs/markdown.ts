@@ -1,11 +1,13 @@
 /**
- * The programs in our pages. Every TypeScript block is a complete module; of Python those count that have a title or are
- * run. Words after the language say what else it is:
+ * The programs in our pages. Every TypeScript block is a complete module; of other languages those count that have a title
+ * or are run. Words after the language say what else it is:
  *
- * - `title=tasks.ts`: the name of the file. Blocks with a title under one heading lie in one folder.
+ * - `title=tasks.ts`: the name of the file. Blocks with a title under one heading lie in one folder, and commands run there.
  * - `run`: the block is executed, and prints what the next `text` block says.
- * - `redis`: executed with an empty Redis, whose address is in `REDIS_URL`.
+ * - `redis`: executed with an empty Redis, whose address is in `REDIS_URL`, and is that of queues in a configuration.
  * - `worker=./tasks.ts:broker`: executed beside `kiq worker` with this module.
+ * - `serve=./service.ts`: executed beside `kiq serve` with this module, when it is ready. `localhost:8000` in the block is
+ *   where it listens.
  * - `python=worker:broker`: executed beside Python's `taskiq worker` with this module.
  */
 export interface Snippet {
@@ -17,13 +19,17 @@ export interface Snippet {
   readonly code: string
   /** What it prints; `undefined` = it is not executed. */
   readonly prints: string | undefined
-  /** Argument of `kiq worker`. */
+  /** Arguments of `kiq worker`, with commas between them. */
   readonly worker: string | undefined
+  /** Arguments of `kiq serve`, with commas between them. */
+  readonly serve: string | undefined
   /** Argument of `taskiq worker`. */
   readonly pythonWorker: string | undefined
   /** What there has to be besides Node. */
-  readonly needs: readonly ('redis' | 'python')[]
+  readonly needs: readonly Need[]
 }
+
+export type Need = 'curl' | 'redis' | 'python'
 
 interface Fence {
   readonly info: readonly string[]
@@ -32,8 +38,19 @@ interface Fence {
   readonly text: string
 }
 
-const WORDS = /^(run|redis|title=[\w.-]+\.(ts|py)|worker=\S+|python=\S+)$/
-const DEFAULT_FILES: Readonly<Record<string, string>> = { ts: 'main.ts', python: 'main.py' }
+interface NeedyFence {
+  readonly language: string
+  readonly words: readonly string[]
+  readonly text: string
+}
+
+const WORDS = /^(run|redis|title=[\w.-]+\.(ts|py|yaml)|worker=\S+|serve=\S+|python=\S+)$/
+const DEFAULT_FILES: Readonly<Record<string, string>> = {
+  ts: 'main.ts',
+  python: 'main.py',
+  yaml: 'kiq.yaml',
+  sh: 'main.sh',
+}
 
 /** @param path - Relative to the root of the repository. */
 export function snippetsOf(path: string, markdown: string): readonly Snippet[] {
@@ -41,24 +58,32 @@ export function snippetsOf(path: string, markdown: string): readonly Snippet[] {
   return fences.flatMap(({ info, line, heading, text }, index) => {
     const [language = '', ...words] = info
     const defaultFile = DEFAULT_FILES[language]
-    if (defaultFile === undefined || (language === 'python' && words.length === 0)) return []
+    if (defaultFile === undefined || (language !== 'ts' && words.length === 0)) return []
     const place = `${path}:${line}`
     const unknown = words.filter((word) => !WORDS.test(word))
     if (unknown.length > 0) throw new Error(`${place}: "${unknown.join(' ')}" means nothing after \`\`\`${language}.`)
     const title = valueOf(words, 'title=')
-    const pythonWorker = valueOf(words, 'python=')
-    const usesPython = language === 'python' || pythonWorker !== undefined
     return {
       place,
-      folder: `${path.replaceAll('/', '-')}-${title === undefined ? line : `under-${heading}`}`,
-      file: title ?? defaultFile,
+      folder: `${path.replaceAll('/', '-')}-${title === undefined && language !== 'sh' ? line : `under-${heading}`}`,
+      // Several blocks of commands may use the files of one heading.
+      file: title ?? (language === 'sh' ? `line-${line}.sh` : defaultFile),
       code: text,
       prints: words.includes('run') ? expectedText(fences[index + 1], place) : undefined,
       worker: valueOf(words, 'worker='),
-      pythonWorker,
-      needs: [...(words.includes('redis') ? (['redis'] as const) : []), ...(usesPython ? (['python'] as const) : [])],
+      serve: valueOf(words, 'serve='),
+      pythonWorker: valueOf(words, 'python='),
+      needs: needsOf({ language, words, text }),
     }
   })
+}
+
+function needsOf({ language, words, text }: NeedyFence): readonly Need[] {
+  const needs: Need[] = []
+  if (language === 'sh' && /\bcurl\b/.test(text)) needs.push('curl')
+  if (words.includes('redis')) needs.push('redis')
+  if (language === 'python' || valueOf(words, 'python=') !== undefined) needs.push('python')
+  return needs
 }
 
 function valueOf(words: readonly string[], prefix: string): string | undefined {

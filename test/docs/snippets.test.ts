@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { engineSuite } from '../support/engine-suite.ts'
+import type { Engine } from '../support/engine-suite.ts'
+import { findProgram } from '../support/find-program.ts'
 import { pythonEngine, pythonEnvironments } from '../support/python.ts'
 import { redisEngine } from '../support/redis-server.ts'
 import { snippetsOf } from './markdown.ts'
-import type { Snippet } from './markdown.ts'
+import type { Need } from './markdown.ts'
 import { RedisDatabases } from './redis-databases.ts'
 import { fillIn, ROOT, Sandbox } from './sandbox.ts'
 
@@ -38,27 +40,37 @@ describe('Documentation', () => {
     expect(await sandbox.typeCheck()).toBe('')
   }, 60_000)
 
-  testsOf(snippets.filter(({ needs }) => needs.length === 0))
+  testsOf('')
 })
 
-engineSuite('Documentation with Redis', [redisEngine], () => {
-  testsOf(snippets.filter(({ needs }) => needs.join() === 'redis'))
-})
+const ENGINES: Readonly<Record<Need, Engine & { readonly name: string }>> = {
+  curl: {
+    name: 'curl',
+    missing: findProgram('curl') === undefined ? 'curl is not installed (Debian: apt-get install curl)' : undefined,
+  },
+  redis: { name: 'Redis', ...redisEngine },
+  python: { name: 'Python', ...pythonEngine },
+}
 
-engineSuite('Documentation with Redis and Python', [redisEngine, pythonEngine], () => {
-  testsOf(snippets.filter(({ needs }) => needs.includes('python')))
-})
+const programs = snippets.filter(({ prints }) => prints !== undefined)
+const groups = new Map(programs.map(({ needs }) => [needs.join(), needs]))
+for (const [group, needs] of groups) {
+  if (needs.length === 0) continue
+  const engines = needs.map((need) => ENGINES[need])
+  engineSuite(`Documentation with ${engines.map(({ name }) => name).join(' and ')}`, engines, () => testsOf(group))
+}
 
-function testsOf(programs: readonly Snippet[]): void {
-  for (const { place, folder, file, prints, worker, pythonWorker, needs } of programs) {
-    if (prints === undefined) continue
+function testsOf(group: string): void {
+  for (const { place, folder, file, prints = '', worker, serve, pythonWorker, needs } of programs) {
+    if (needs.join() !== group) continue
     it.concurrent(
       `prints what ${place} says`,
       async () => {
-        const env = needs.includes('redis') ? { REDIS_URL: await redis.next() } : {}
+        const env = needs.includes('redis') ? await redisVariables() : {}
         const [environment] = pythonEnvironments()
 
-        const options = { worker: worker?.split(','), pythonWorker, python: environment?.python, env }
+        const beside = { worker: worker?.split(','), serve: serve?.split(','), pythonWorker }
+        const options = { ...beside, python: environment?.python, env }
         const { exitCode, stdout, stderr } = await sandbox.run(folder, file, options)
 
         expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.any(String) })
@@ -67,6 +79,11 @@ function testsOf(programs: readonly Snippet[]): void {
       60_000,
     )
   }
+}
+
+async function redisVariables(): Promise<Readonly<Record<string, string>>> {
+  const url = await redis.next()
+  return { REDIS_URL: url, KIQ_APP_SETTINGS__QUEUE_CONFIG__BROKER_URL: url }
 }
 
 function pagesOf(folder: string): readonly string[] {

@@ -4,18 +4,10 @@ import type { Node } from 'yaml'
 import { DEFAULT_ORIGIN, joinPath, originText } from './origin.ts'
 import type { Reader } from './reader.ts'
 import { SCHEMA } from './schema.ts'
+import { cleaned, isSecret, masked } from './secret-values.ts'
 import type { ServeConfig } from './settings.ts'
 import { isPlainObject } from './tree.ts'
 import { snakeCase } from './value-tree.ts'
-
-const MASK = '***'
-
-/** Names under which the user's own maps may hold what nobody should see. */
-const SECRET_NAME =
-  /(^|[_-])(password|passwd|passphrase|secret|credentials?|(api|access|private|secret)[_-]?key|(api|auth|access)[_-]?token)s?$/i
-
-/** `HF_TOKEN`, but not `pad_token`. */
-const TOKEN_VARIABLE = /(^|_)TOKEN$/
 
 /**
  * The settings in effect as YAML, each with where it comes from as a comment. API keys are masked, and so are passwords in
@@ -72,23 +64,4 @@ class Printer {
     node.comment = ` ${originText(this.#config.origins[path] ?? DEFAULT_ORIGIN)}`
     return node
   }
-}
-
-function isSecret(key: string, value: unknown): boolean {
-  return !isPlainObject(value) && (SECRET_NAME.test(key) || TOKEN_VARIABLE.test(key))
-}
-
-function masked(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(() => MASK)
-  return value === null ? null : MASK
-}
-
-/** Without secrets that it holds: `redis://:word@host` becomes `redis://:***@host`. */
-function cleaned(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(cleaned)
-  if (isPlainObject(value)) {
-    const entries = Object.entries(value)
-    return Object.fromEntries(entries.map(([key, one]) => [key, isSecret(key, one) ? masked(one) : cleaned(one)]))
-  }
-  return typeof value === 'string' ? value.replace(/(:\/\/[^/\s:@]*:)[^/\s@]+@/, `$1${MASK}@`) : value
 }

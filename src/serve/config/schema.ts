@@ -34,6 +34,7 @@ const manifest: Note = { effect: 'manifest', message: 'is used only in generated
 const ignored = (message: string): Note => ({ effect: 'ignored', message: `has no effect: ${message}` })
 
 const textOrNull = orNull(text())
+const hiddenTextOrNull: Reader<string | null> = { ...textOrNull, secret: true }
 
 const buildConfig = section<BuildSettings>({
   image: field(textOrNull, null, manifest),
@@ -71,10 +72,10 @@ const deploymentConfig = section<DeploymentSettings>({
   ),
   volumes: field(textMap, {}, manifest),
   volumeReloadIntervalSeconds: field(orNull(integer({ min: -1 })), -1),
-  minContainers: field(integer({ min: 0 }), 0, becomes('worker processes that are kept without work')),
+  minContainers: field(integer({ min: 0 }), 1, becomes('worker processes that are kept without work')),
   concurrencyLimit: field(orNull(integer({ min: 1 })), null, becomes('the most worker processes')),
   retries: field(integer({ min: 0 }), 1, becomes('more attempts at a batch that failed with an error worth one')),
-  secrets: field(texts, [], becomes('variables of the environment, or files, that are read at start')),
+  secrets: field(texts, [], manifest),
   mounts: field(sections(mount), [], manifest),
   containerIdleTimeout: field(
     decimal({ min: 0 }),
@@ -82,7 +83,11 @@ const deploymentConfig = section<DeploymentSettings>({
     becomes('seconds after which a worker process without work is stopped'),
   ),
   allowConcurrentInputs: field(integer({ min: 1 }), 1, becomes('batches at a time in a worker process')),
-  allowConcurrentInputsHandler: field(integer({ min: 1 }), 10, becomes('HTTP requests at a time in a process')),
+  allowConcurrentInputsHandler: field(
+    integer({ min: 1 }),
+    10,
+    ignored('a process takes as many HTTP requests as come. What may wait is bounded by max_queue_size.'),
+  ),
   secure: field(flag, false, becomes('the headers Modal-Key and Modal-Secret are one more form of credentials')),
   healthCheckPath: field(textOrNull, null, manifest),
   cloudBucketMounts: field(sections(bucketMount), [], manifest),
@@ -110,7 +115,15 @@ const appSettings = section<AppSettings>({
   batchConfig: sub(batchConfig),
   queueConfig: sub(section<QueueSettings>({ backend: field(text(), 'none'), brokerUrl: field(text(), 'memory://') })),
   authConfig: sub(authConfig),
-  asyncConfig: sub(section<AsyncSettings>({ timeout: field(seconds, 3_600), resultTtl: field(seconds, 86_400) })),
+  asyncConfig: sub(
+    section<AsyncSettings>({
+      timeout: field(seconds, 3_600),
+      resultTtl: field(seconds, 86_400),
+      brokerUrl: field(textOrNull, null),
+      webhookSecret: field(hiddenTextOrNull, null),
+      webhookHosts: field(texts, []),
+    }),
+  ),
   httpConfig: sub(
     section<HttpSettings>({
       host: field(text(), '127.0.0.1'),

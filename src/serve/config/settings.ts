@@ -61,7 +61,7 @@ export interface DeploymentSettings {
   readonly volumes: Readonly<Record<string, string>>
   /** Seconds; -1: before every batch; `null`: never. @defaultValue `-1` */
   readonly volumeReloadIntervalSeconds: number | null
-  /** @defaultValue `0` */
+  /** 0: none while there is nothing to do. @defaultValue `1` */
   readonly minContainers: number
   /** `null`: no limit. @defaultValue `null` */
   readonly concurrencyLimit: number | null
@@ -146,10 +146,20 @@ export interface AuthSettings {
 }
 
 export interface AsyncSettings {
-  /** Seconds that a job may take, waiting included. @defaultValue `3600` */
+  /** Seconds that one execution of a job may take. @defaultValue `3600` */
   readonly timeout: number
   /** Seconds for which the result of a job is kept. @defaultValue `86400` */
   readonly resultTtl: number
+  /**
+   * URL of the broker that keeps the jobs, as `createBroker` takes it.
+   *
+   * @defaultValue `null`: a file in `.kiq`, of the name of the service
+   */
+  readonly brokerUrl: string | null
+  /** Signs webhooks. @defaultValue `null`: they are not signed */
+  readonly webhookSecret: string | null
+  /** Hosts that webhooks may name, `*.example.com` for all below; none: any. @defaultValue `[]` */
+  readonly webhookHosts: readonly string[]
 }
 
 export interface HttpSettings {

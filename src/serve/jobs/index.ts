@@ -1,0 +1,6 @@
+export type { Job, JobEvent, JobModel, JobQueue, JobState, JobWebhook } from './job.ts'
+export { readJobRequest } from './job-request.ts'
+export { Jobs } from './jobs.ts'
+export { verifyWebhook } from './webhook-signature.ts'
+export type { VerifyWebhookOptions, WebhookHeaders } from './webhook-signature.ts'
+export { WebhookSender } from './webhook.ts'

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest'
+
+import { fingerprintOf, keyedJobId, readJobRequest } from './job-request.ts'
+
+describe('an asynchronous request', () => {
+  it('is completed with what it leaves out', () => {
+    expect(readJobRequest({ message: null, webhook: null })).toEqual({
+      message: null,
+      success_queue: '',
+      failure_queue: '',
+      meta: {},
+      webhook: null,
+    })
+  })
+
+  it.each([
+    [undefined, 'The request is undefined'],
+    [{}, '`message` of the request is undefined'],
+    [{ message: 1, success_queue: 2 }, '`success_queue` of the request is 2'],
+    [{ message: 1, meta: 'x' }, '`meta` of the request is "x"'],
+    [{ message: 1, webhook: { url: 'http://h/', retries: 2 } }, '`webhook` of the request is'],
+    [{ message: 1, queue: 'x' }, 'the field "queue"'],
+  ])('is refused with the field that does not fit: %j', (value, text) => {
+    expect(() => readJobRequest(value)).toThrow(text)
+  })
+
+  it('has the fingerprint of any other that means the same', () => {
+    const [one, same, other] = [
+      { message: { a: 1, b: [{ c: 2, d: 3 }] } },
+      { message: { b: [{ d: 3, c: 2 }], a: 1 } },
+      { message: { a: 1, b: [{ c: 2, d: 4 }] } },
+    ].map((value) => fingerprintOf('m', readJobRequest(value)))
+
+    expect(same).toBe(one)
+    expect(other).not.toBe(one)
+    expect(fingerprintOf('n', readJobRequest({ message: 1 }))).not.toBe(
+      fingerprintOf('m', readJobRequest({ message: 1 })),
+    )
+  })
+
+  it('has an id for each key of each caller', () => {
+    const id = { app: 'app', model: 'm', caller: undefined, key: 'k' }
+
+    const ids = [id, { ...id, caller: 'c' }, { ...id, key: 'l' }, { ...id, model: 'n' }].map(keyedJobId)
+
+    expect(new Set(ids).size).toBe(4)
+    expect(keyedJobId(id)).toBe(ids[0])
+    expect(ids[0]).toMatch(/^[0-9a-f]{32}$/)
+  })
+})

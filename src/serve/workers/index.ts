@@ -1,0 +1,3 @@
+export { isInferenceWorker } from './here.ts'
+export { POISON } from './poison.ts'
+export { WorkerHost } from './worker-host.ts'

@@ -1,0 +1,4 @@
+// For `kiq worker`.
+import { service } from './service.mjs'
+
+export const broker = await service.jobsBroker()

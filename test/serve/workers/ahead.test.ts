@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest'
+
+import { until } from '../../../src/testing/until.ts'
+import { cleanUpAfterEach, newFile, NEVER, shortly, SOON, startHost, touch } from './hosts.ts'
+import type { Input } from './hosts.ts'
+
+cleanUpAfterEach()
+
+const KINDS = [{ kind: 'process' }, { kind: 'thread' }] as const
+
+/** Runs a batch; tells when it has begun. */
+function follow(host: Awaited<ReturnType<typeof startHost>>['host'], inputs: readonly Input[]) {
+  const controller = new AbortController()
+  let hasBegun = false
+  const outcomes = host.run(inputs, {
+    signal: controller.signal,
+    onBegin: () => (hasBegun = true),
+  })
+  return { outcomes, hasBegun: () => hasBegun, abort: (reason: Error) => controller.abort(reason) }
+}
+
+describe.each(KINDS)('a batch that waits in its worker ($kind)', ({ kind }) => {
+  it('begins when the one before it has ended, and not before', async () => {
+    const { host } = await startHost({ kind, maxWorkers: 1, ahead: 1 })
+    const file = newFile()
+    const first = follow(host, [{ do: 'hold', file, value: 1 }])
+    const second = follow(host, [{ value: 2 }])
+    await until(() => first.hasBegun(), SOON)
+    expect(second.hasBegun()).toBe(false)
+
+    touch(file)
+
+    expect(shortly(await first.outcomes)).toEqual([1])
+    expect(shortly(await second.outcomes)).toEqual([2])
+    expect(second.hasBegun()).toBe(true)
+  })
+
+  it('ends at once when its signal aborts, and the one before it goes on', async () => {
+    const { host, restarts } = await startHost({ kind, maxWorkers: 1, ahead: 1 })
+    const file = newFile()
+    const first = follow(host, [{ do: 'hold', file, value: 1 }])
+    const second = follow(host, [{ do: 'spin' }])
+    await until(() => first.hasBegun(), SOON)
+
+    second.abort(new Error('gone'))
+
+    expect(shortly(await second.outcomes)).toEqual(['gone'])
+    touch(file)
+    expect(shortly(await first.outcomes)).toEqual([1])
+    // What was given up is not run any more: it would never end.
+    expect(shortly(await host.run([{ value: 3 }], { signal: NEVER }))).toEqual([3])
+    expect(restarts).toEqual([])
+  })
+
+  it('runs elsewhere when the one before it hangs, and its worker is ended', async () => {
+    const { host, restarts } = await startHost({ kind, maxWorkers: 1, ahead: 1 })
+    const first = follow(host, [{ do: 'spin' }])
+    const second = follow(host, [{ value: 2 }, { value: 3 }])
+    await until(() => first.hasBegun(), SOON)
+
+    first.abort(new Error('too late'))
+
+    expect(shortly(await first.outcomes)).toEqual(['too late'])
+    expect(shortly(await second.outcomes)).toEqual([2, 3])
+    expect(restarts).toEqual(['hung'])
+  })
+
+  it('does not wait while another worker can be had', async () => {
+    const { host } = await startHost({ kind, minWorkers: 1, maxWorkers: 2, ahead: 1 })
+    const file = newFile()
+    const batches = [1, 2].map((value) => follow(host, [{ do: 'hold', file, value }]))
+
+    await until(() => batches.every(({ hasBegun }) => hasBegun()), SOON)
+
+    touch(file)
+    expect(await Promise.all(batches.map(async ({ outcomes }) => shortly(await outcomes)))).toEqual([[1], [2]])
+  })
+})
+
+describe('a batch behind one that kills its process', () => {
+  it('is not to blame, and runs as it is', async () => {
+    const { host } = await startHost({ kind: 'process', maxWorkers: 1, ahead: 1, retries: 0 })
+    const first = follow(host, [{ do: 'exit' }])
+    const second = follow(host, [{ value: 2 }, { value: 3 }])
+
+    expect(shortly(await first.outcomes)).toEqual(['KIQ_SERVE_WORKER_DIED'])
+    expect(shortly(await second.outcomes)).toEqual([2, 3])
+  })
+})
