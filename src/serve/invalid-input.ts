@@ -13,7 +13,7 @@ export class InvalidInputError extends MessageError {
   readonly issues: readonly InputIssue[]
 
   constructor(what: string, issues: readonly InputIssue[]) {
-    const list = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+    const list = issues.map(({ path, message }) => (path === '' ? '' : `${path}: `) + message.replace(/\.$/, ''))
     super('KIQ_ARGUMENTS_INVALID', `${what} is not valid: ${list.join('; ')}. Correct it and send again.`)
     this.issues = issues
   }

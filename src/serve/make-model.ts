@@ -7,6 +7,7 @@ import type { ServeConfig } from './config/index.ts'
 import { InProcessHost } from './in-process-host.ts'
 import type { PipelineClass } from './in-process-host.ts'
 import type { ServeMetrics } from './metrics.ts'
+import { gpusOf } from './manifest/gpu.ts'
 import type { PipelineContext } from './pipeline.ts'
 import type { PipelineHost } from './pipeline-host.ts'
 import type { RunSettings } from './run-settings.ts'
@@ -140,7 +141,7 @@ function workerHost<I, O extends object>(
 
 /** Each worker gets one of the devices that are named by number or id. Names of kinds, as A100, choose nothing here. */
 function deviceOf(devices: readonly string[], index: number): Readonly<Record<string, string>> {
-  const named = devices.filter((device) => /^(\d+|(GPU|MIG)-[\w-]+)$/.test(device))
+  const named = gpusOf(devices).devices
   const device = named[index % named.length]
   return device === undefined ? {} : { CUDA_VISIBLE_DEVICES: device }
 }

@@ -61,6 +61,7 @@ export class ServedModel<I, O> {
   readonly #options: ServedModelOptions<I, O>
   readonly #batcher: Batcher<Request<I, O>, PipelineOutput<O>>
   #host: PipelineHost<I, O> | undefined
+  #startingHost: PipelineHost<I, O> | undefined
   #state: ModelState = 'made'
   #changing: Promise<unknown> = Promise.resolve()
 
@@ -96,11 +97,14 @@ export class ServedModel<I, O> {
       if (this.#state !== 'made' && this.#state !== 'failed') return
       this.#state = 'starting'
       const host = this.#options.createHost()
+      this.#startingHost = host
       try {
         await host.start()
       } catch (error) {
         this.#state = 'failed'
         throw error
+      } finally {
+        this.#startingHost = undefined
       }
       this.#host = host
       this.#state = 'ready'
@@ -151,6 +155,8 @@ export class ServedModel<I, O> {
    * @param options.waiting - What becomes of requests that wait: `finish` (default) or `fail`.
    */
   async stop(options: { readonly waiting?: 'finish' | 'fail' | undefined } = {}): Promise<void> {
+    // What loads is not needed any more: workers end at once, and the start fails.
+    void this.#startingHost?.stop()
     await this.#inTurn(async () => {
       if (this.#state === 'stopped') return
       this.#state = 'stopping'

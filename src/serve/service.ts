@@ -4,6 +4,7 @@ import { ConfigError, KiqError } from '../contract/index.ts'
 import type { Logger } from '../contract/index.ts'
 import { defaultLogger, durationMs } from '../core/index.ts'
 import type { Broker } from '../core/index.ts'
+import { sleep } from '../util/abort.ts'
 import type { Duration } from '../util/duration.ts'
 import type { ServeConfig } from './config/index.ts'
 import { connect } from './connections.ts'
@@ -344,13 +345,20 @@ export class InferenceService<I = unknown, O extends object = object> {
   async #close(timeoutMs: number): Promise<void> {
     const deadline = performance.now() + timeoutMs
     const left = (): number => Math.max(0, deadline - performance.now())
-    await this.#starting?.catch(() => undefined)
     this.#closing.abort()
+    if (this.#running === undefined) {
+      // It still starts, or could not. A pipeline in this process that hangs as it loads cannot be ended.
+      const over = new AbortController()
+      const stopped = Promise.allSettled([this.#starting, this.#stopModels()])
+      await Promise.race([stopped, sleep(left(), over.signal)])
+      over.abort()
+    }
     await this.#watch?.stop()
-    await this.#server?.close(left())
     const connections = await this.#connected?.catch(() => undefined)
-    if (this.#starting !== undefined) await connections?.jobs.stop({ timeoutMs: left() })
-    await this.#stopModels()
+    // At once: no job begins that would have to be ended.
+    const jobs = this.#starting === undefined ? undefined : connections?.jobs.stop({ timeoutMs: left() })
+    await Promise.all([this.#server?.close(left()), jobs])
+    if (this.#running !== undefined) await this.#stopModels()
     await connections?.closeQueues(left())
     await connections?.closeBroker()
     this.#metrics.close()

@@ -4,7 +4,7 @@
  *
  * - `title=tasks.ts`: the name of the file. Blocks with a title under one heading lie in one folder, and commands run there.
  * - `run`: the block is executed, and prints what the next `text` block says.
- * - `redis`: executed with an empty Redis, whose address is in `REDIS_URL`, and is that of queues in a configuration.
+ * - `redis`: executed with an empty Redis, whose address is in `REDIS_URL`, and takes the place of those in a `kiq.yaml`.
  * - `worker=./tasks.ts:broker`: executed beside `kiq worker` with this module.
  * - `serve=./service.ts`: executed beside `kiq serve` with this module, when it is ready. `localhost:8000` in the block is
  *   where it listens.

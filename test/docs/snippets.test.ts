@@ -83,7 +83,8 @@ function testsOf(group: string): void {
 
 async function redisVariables(): Promise<Readonly<Record<string, string>>> {
   const url = await redis.next()
-  return { REDIS_URL: url, KIQ_APP_SETTINGS__QUEUE_CONFIG__BROKER_URL: url }
+  const settings = ['QUEUE_CONFIG', 'ASYNC_CONFIG'].map((name) => [`KIQ_APP_SETTINGS__${name}__BROKER_URL`, url])
+  return { REDIS_URL: url, ...Object.fromEntries(settings) }
 }
 
 function pagesOf(folder: string): readonly string[] {

@@ -93,7 +93,11 @@ export class ServeProject {
 
   /** A server that listens. */
   async server(program: 'main.mjs' | 'without-jobs.mjs' = 'main.mjs'): Promise<FaultServer> {
-    const run = this.begin(program)
+    return await this.listening(this.begin(program))
+  }
+
+  /** Resolves when that server listens. */
+  async listening(run: FaultRun): Promise<FaultServer> {
     const { url } = await until(() => {
       if (run.isGone) throw new Error(`The server has ended.\n${run.stderr}`)
       return run.log.find(({ msg }) => msg === 'listens')
@@ -222,10 +226,14 @@ export class FaultServer {
     }, SOON)
   }
 
-  /** The sum of a metric, over its labels. */
-  async metric(name: string): Promise<number> {
+  /**
+   * The sum of a metric, over its labels.
+   *
+   * @param label - As it is written, such as `queue="s"`, for those that have it.
+   */
+  async metric(name: string, label = ''): Promise<number> {
     const lines = String((await this.get('/metrics')).body).split('\n')
-    const own = lines.filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    const own = lines.filter((line) => /^[^{ ]*/.exec(line)?.[0] === name && line.includes(label))
     return own.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
   }
 

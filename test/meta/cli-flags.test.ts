@@ -12,6 +12,7 @@ const PAGES = {
     'scheduler',
     ...['list', 'next', 'run', 'pause', 'resume', 'remove'].map((name) => `schedule ${name}`),
   ],
+  'docs/serving-config.md': ['serve', 'serve manifest'],
 }
 
 /** A flag with every spelling, and its default; `-` when it has none. */

@@ -89,7 +89,7 @@ const deploymentConfig = section<DeploymentSettings>({
     ignored('a process takes as many HTTP requests as come. What may wait is bounded by max_queue_size.'),
   ),
   secure: field(flag, false, becomes('the headers Modal-Key and Modal-Secret are one more form of credentials')),
-  healthCheckPath: field(textOrNull, null, manifest),
+  healthCheckPath: field(textOrNull, null, becomes('one more path of /health/ready')),
   cloudBucketMounts: field(sections(bucketMount), [], manifest),
 })
 

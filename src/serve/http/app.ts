@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 
 import { Hono } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 
 import { Credentials } from './credentials.ts'
 import type { App, Call, Env } from './environment.ts'
@@ -24,11 +25,27 @@ export function createApp(served: Served): App {
   addPredictBatch(app, served)
   addJobs(app, served)
   addInference(app, served)
-  app.notFound((c) =>
-    problemResponse({ status: 404, detail: `There is no ${c.req.method} ${c.req.path}. See /docs for what there is.` }),
-  )
+  app.notFound((c) => notFound(c, app))
   app.onError((error, c) => answerError(error, c, served))
   return app
+}
+
+function notFound(c: Call, app: App): Response {
+  const { method, path } = c.req
+  // Middlewares match everything.
+  const handlers = (one: string): number => app.router.match(one, path)[0].length
+  const allowed = ['GET', 'POST', 'DELETE'].filter((one) => handlers(one) > handlers('NONE'))
+  if (allowed.length === 0) {
+    return problemResponse(c, {
+      status: 404,
+      detail: `There is no ${path.slice(0, 100)}. See /docs for what there is.`,
+    })
+  }
+  return problemResponse(c, {
+    status: 405,
+    detail: `${path.slice(0, 100)} has no ${method}. Use ${allowed.join(' or ')}.`,
+    headers: { allow: allowed.join(', ') },
+  })
 }
 
 /** Every request has an id, and is measured. */
@@ -36,13 +53,14 @@ function observe(app: App, { metrics }: Served): void {
   app.use(async (c, next) => {
     const requestId = givenId(c) ?? randomUUID()
     c.set('requestId', requestId)
+    // Before the answer is made: to change one afterwards costs Node's server a copy of it.
+    c.header('x-request-id', requestId)
     const end = metrics.beginRequest(routeOf(c.req.path))
     try {
       await next()
     } finally {
       end({ model: c.get('model'), status: c.res.status })
     }
-    c.header('x-request-id', requestId)
   })
 }
 
@@ -104,12 +122,13 @@ function answerError(error: unknown, c: Call, { log }: Served): Response {
   const requestId = c.get('requestId')
   const { isInternal, ...problem } = problemOf(error, requestId)
   if (isInternal) log.error({ err: error, requestId, path: c.req.path }, 'A request failed.')
-  // Nobody reads it; a status of its own would not be a valid one for `Response`.
+  // Nobody reads it.
   if (problem.status === CLIENT_GONE) return new Response(null, { status: CLIENT_GONE })
   // What the Open Inference Protocol says of errors.
-  if (isInference(c.req.path))
-    return Response.json({ error: problem.detail }, { status: problem.status, headers: { ...problem.headers } })
-  return problemResponse(problem)
+  if (isInference(c.req.path)) {
+    return c.json({ error: problem.detail }, problem.status as ContentfulStatusCode, { ...problem.headers })
+  }
+  return problemResponse(c, problem)
 }
 
 function isInference(path: string): boolean {

@@ -1,4 +1,5 @@
 import type { Logger } from '../../contract/index.ts'
+import type { Call } from './environment.ts'
 
 /** Milliseconds between signs of life, so that nothing in between takes the connection for dead. */
 const HEARTBEAT_MS = 15_000
@@ -11,14 +12,13 @@ export function sseEvent(name: string, data: unknown): string {
 export interface StreamOptions {
   readonly kind: 'sse' | 'ndjson'
   readonly log: Logger
-  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
 /**
  * An answer that is sent bit by bit, only as fast as it is read. When the client goes, the source is told by `return()`. A
  * source that fails ends the connection, since the status has been sent.
  */
-export function streamResponse(source: AsyncIterator<string>, { kind, log, headers }: StreamOptions): Response {
+export function streamResponse(c: Call, source: AsyncIterator<string>, { kind, log }: StreamOptions): Response {
   const encoder = new TextEncoder()
   let pending: Promise<IteratorResult<string>> | undefined
   const stream = new ReadableStream<Uint8Array>({
@@ -42,15 +42,11 @@ export function streamResponse(source: AsyncIterator<string>, { kind, log, heade
       await source.return?.()
     },
   })
-  return new Response(stream, {
-    status: 200,
-    headers: {
-      'content-type': kind === 'sse' ? 'text/event-stream; charset=utf-8' : 'application/x-ndjson; charset=utf-8',
-      'cache-control': 'no-cache',
-      // Nginx would hold events back.
-      'x-accel-buffering': 'no',
-      ...headers,
-    },
+  return c.body(stream, 200, {
+    'content-type': kind === 'sse' ? 'text/event-stream; charset=utf-8' : 'application/x-ndjson; charset=utf-8',
+    'cache-control': 'no-cache',
+    // Nginx would hold events back.
+    'x-accel-buffering': 'no',
   })
 }
 

@@ -25,11 +25,14 @@ export function findModel(c: Call, models: ReadonlyMap<string, ServiceModel>): S
   throw unknownModel(name, known)
 }
 
+/** Of a name that anybody can send. */
+const MAX_SHOWN = 100
+
 export function unknownModel(name: string, known: readonly string[]): KiqError {
   const near = nearest(name, known)
   return new KiqError(
     'KIQ_SERVE_MODEL_UNKNOWN',
-    `There is no model ${JSON.stringify(name)}${near === undefined ? '.' : `; did you mean "${near}"?`} Use one of: ` +
+    `There is no model ${JSON.stringify(name.slice(0, MAX_SHOWN))}${near === undefined ? '.' : `; did you mean "${near}"?`} Use one of: ` +
       `${known.join(', ')}.`,
   )
 }

@@ -1,10 +1,13 @@
 import { STATUS_CODES } from 'node:http'
 
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+
 import { KiqError } from '../../contract/index.ts'
 import type { ErrorCode } from '../../contract/index.ts'
 import { BusyError } from '../busy-error.ts'
 import { InvalidInputError } from '../invalid-input.ts'
 import type { InputIssue } from '../invalid-input.ts'
+import type { Call } from './environment.ts'
 
 /** An answer that is no success, as a problem document of RFC 9457. */
 export interface Problem {
@@ -107,10 +110,11 @@ export function problemOf(error: unknown, requestId: string): Problem & { readon
   }
 }
 
-export function problemResponse({ status, detail, code, errors, headers }: Problem): Response {
-  return new Response(problemText({ status, detail, code, errors }), {
-    status,
-    headers: { 'content-type': 'application/problem+json', ...headers },
+export function problemResponse(c: Call, { status, detail, code, errors, headers }: Problem): Response {
+  // Of Hono's types for statuses those of informational answers are left out, which no problem has.
+  return c.body(problemText({ status, detail, code, errors }), status as ContentfulStatusCode, {
+    'content-type': 'application/problem+json',
+    ...headers,
   })
 }
 

@@ -14,12 +14,13 @@ describe('an asynchronous request', () => {
   })
 
   it.each([
-    [undefined, 'The request is undefined'],
-    [{}, '`message` of the request is undefined'],
-    [{ message: 1, success_queue: 2 }, '`success_queue` of the request is 2'],
-    [{ message: 1, meta: 'x' }, '`meta` of the request is "x"'],
-    [{ message: 1, webhook: { url: 'http://h/', retries: 2 } }, '`webhook` of the request is'],
-    [{ message: 1, queue: 'x' }, 'the field "queue"'],
+    [undefined, 'The request is not valid: It is undefined. Use an object'],
+    [{}, 'message: It is undefined'],
+    [{ message: 1, success_queue: 2 }, 'success_queue: It is 2'],
+    [{ message: 1, meta: 'x' }, 'meta: It is "x"'],
+    [{ message: 1, webhook: { url: 'http://h/', retries: 2 } }, 'webhook: It is'],
+    [{ message: 1, queue: 'x' }, 'queue: It is not known'],
+    [{ message: 1, failure_queue: 'q'.repeat(257) }, 'at most 256 characters'],
   ])('is refused with the field that does not fit: %j', (value, text) => {
     expect(() => readJobRequest(value)).toThrow(text)
   })

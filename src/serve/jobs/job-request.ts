@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
 
-import { MessageError } from '../../contract/index.ts'
 import { show } from '../../util/show.ts'
+import { InvalidInputError } from '../invalid-input.ts'
+
+/** Longest name of a queue, in characters: metrics and records repeat it. */
+const MAX_NAME = 256
 
 /** The body of an asynchronous request, and the keywords of its task. */
 export interface JobRequest {
@@ -29,18 +32,15 @@ export interface CompleteRequest {
 /**
  * Checks a request, which may come from a client in another language, and fills in what it leaves out.
  *
- * @throws {MessageError} `KIQ_ARGUMENTS_INVALID` naming the field.
+ * @throws {InvalidInputError} `KIQ_ARGUMENTS_INVALID` naming the field.
  */
 export function readJobRequest(value: unknown): CompleteRequest {
   if (!isRecord(value)) throw invalid('', value, 'an object with `message`')
   const { message, success_queue: success, failure_queue: failure, meta, webhook, ...others } = value
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
-    throw new MessageError(
-      'KIQ_ARGUMENTS_INVALID',
-      `The request has the field ${show(unknown)}, which is not known. Use message, success_queue, failure_queue, meta ` +
-        'and webhook.',
-    )
+    const message = 'It is not known. Use message, success_queue, failure_queue, meta and webhook.'
+    throw new InvalidInputError('The request', [{ path: unknown.slice(0, MAX_NAME), message }])
   }
   if (message === undefined) throw invalid('message', message, 'the input for the model')
   return {
@@ -71,8 +71,8 @@ export function keyedJobId({ app, model, caller, key }: KeyedId): string {
 
 function queueName(field: string, value: unknown): string {
   if (value === undefined || value === null) return ''
-  if (typeof value === 'string') return value
-  throw invalid(field, value, 'the name of a queue, as text')
+  if (typeof value === 'string' && value.length <= MAX_NAME) return value
+  throw invalid(field, value, `the name of a queue, as text of at most ${MAX_NAME} characters`)
 }
 
 function metaOf(value: unknown): Readonly<Record<string, unknown>> {
@@ -89,9 +89,8 @@ function webhookOf(value: unknown): CompleteRequest['webhook'] {
   throw invalid('webhook', value, 'an object with `url` and nothing else')
 }
 
-function invalid(field: string, value: unknown, use: string): MessageError {
-  const what = field === '' ? 'The request' : `\`${field}\` of the request`
-  return new MessageError('KIQ_ARGUMENTS_INVALID', `${what} is ${show(value)}. Use ${use}.`)
+function invalid(path: string, value: unknown, use: string): InvalidInputError {
+  return new InvalidInputError('The request', [{ path, message: `It is ${show(value)}. Use ${use}.` }])
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

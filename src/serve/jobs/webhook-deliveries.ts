@@ -126,8 +126,14 @@ export class WebhookDeliveries {
     if (known.state !== 'pending') return
     const job = await this.#settled(carried, retries, current)
     const attempts = known.attempts + 1
-    const attempt = await sender.attempt({ url, id, body: bodyOf(job), signal: current.signal })
-    if (attempt.outcome !== 'delivered') current.signal.throwIfAborted()
+    const wait = linkedSignal(current.signal, this.#stopping.signal)
+    const attempt = await sender.attempt({ url, id, body: bodyOf(job), signal: wait.signal })
+    wait.unlink()
+    if (attempt.outcome !== 'delivered') {
+      current.signal.throwIfAborted()
+      // Cut short: it does not count.
+      if (this.#stopping.signal.aborted) return await handBack(current, this.#delays)
+    }
     onWebhook(attempt.outcome)
     const next = stateAfter(attempt, attempts)
     await records.setWebhook(id, { url, state: next, attempts, error: attempt.error ?? null })

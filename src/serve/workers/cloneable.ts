@@ -7,6 +7,10 @@ export interface Uncloneable {
   readonly reason: string
 }
 
+/** Parts that are looked at: what is nested too deeply to be cloned is too deep for us, too. */
+const MAX_SEEN = 100
+const MAX_PATH = 200
+
 /** Finds the first part of a value that structured cloning refuses. */
 export function findUncloneable(value: unknown, path: string): Uncloneable | undefined {
   return find(value, path, new Set())
@@ -15,6 +19,8 @@ export function findUncloneable(value: unknown, path: string): Uncloneable | und
 function find(value: unknown, path: string, seen: Set<unknown>): Uncloneable | undefined {
   const reason = whyNotCloneable(value)
   if (reason === undefined) return undefined
+  // Each part on the way down is one that was seen.
+  if (seen.size >= MAX_SEEN) return { path: path.slice(0, MAX_PATH), reason }
   seen.add(value)
   if (typeof value === 'object' && value !== null) {
     for (const [key, part] of partsOf(value)) {

@@ -48,7 +48,7 @@ describe('health', () => {
 
     await until(async () => (await status('/health/live')) === 200, SECONDS)
     expect(await Promise.all(['/health/ready', '/health/startup'].map(status))).toEqual([503, 503])
-    expect(await status('/predict_sync')).toBe(404)
+    expect(await status('/predict_sync')).toBe(405)
     const early = await fetch(`http://127.0.0.1:${port}/predict_sync`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -59,6 +59,29 @@ describe('health', () => {
     loaded.resolve()
     await listening
     expect(await Promise.all(['/health/ready', '/health/startup'].map(status))).toEqual([200, 200])
+  })
+
+  it('ends although a model loads for ever', async () => {
+    class Hanging extends shoutingPipeline(new Script()) {
+      override async setup(): Promise<void> {
+        await new Promise(() => {})
+      }
+    }
+    const port = await freePort()
+    const service = await makeService(Hanging)
+    service.listen({ port }).catch(() => undefined)
+    await until(
+      async () =>
+        await fetch(`http://127.0.0.1:${port}/health/live`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      SECONDS,
+    )
+
+    await service.close({ timeout: 50 })
+
+    await expect(fetch(`http://127.0.0.1:${port}/health/live`)).rejects.toThrow('fetch failed')
   })
 
   it('is not ready when a pipeline says so, and lives on', async () => {

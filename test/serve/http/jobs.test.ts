@@ -219,6 +219,8 @@ describe('the end of a job by its caller', () => {
     expect(await answer.json()).toMatchObject({
       job_id: id,
       state: 'cancelled',
+      started_at: null,
+      attempt: 0,
       result: null,
       error: 'The job was cancelled.',
       queue: null,

@@ -180,6 +180,77 @@ describe('a synchronous request', () => {
   })
 })
 
+describe('a request that is not as it should be', () => {
+  it.each(['constructor', '__proto__', 'toString, text/event-stream'])(
+    'is answered as JSON, or as the first type that is known, for Accept: %s',
+    async (accept) => {
+      const { send } = await serveShouting()
+
+      const headers = { 'content-type': 'application/json', accept }
+      const response = await send('POST', '/predict_sync', { body: '{"text":"hi"}', headers })
+
+      const type = accept.includes('event-stream') ? 'text/event-stream; charset=utf-8' : 'application/json'
+      expect(response.headers.get('content-type')).toBe(type)
+      await response.text()
+    },
+  )
+
+  it.each(['/predict_sync', '/predict_async'])('is refused when it is nested too deeply: %s', async (path) => {
+    const { send, logger } = await serveShouting()
+    const deep = `${'['.repeat(5_000)}${']'.repeat(5_000)}`
+
+    const headers = { 'content-type': 'application/json' }
+    const response = await send('POST', path, { body: `{"message":${deep}}`, headers })
+
+    expect(await answerOf(response)).toMatchObject({ status: 422, body: { code: 'KIQ_ARGUMENTS_INVALID' } })
+    expect(logger.lines.filter(({ level }) => level === 'error')).toEqual([])
+  })
+
+  it('is refused with the methods that there are', async () => {
+    const { send } = await serveShouting()
+
+    for (const [method, path, allow] of [
+      ['PUT', '/predict_sync', 'POST'],
+      ['POST', '/jobs/1', 'GET, DELETE'],
+      ['POST', '/health/live', 'GET'],
+    ] as const) {
+      const response = await send(method, path)
+      expect([response.status, response.headers.get('allow')], path).toEqual([405, allow])
+      await response.text()
+    }
+  })
+
+  it('is refused when its body is encoded', async () => {
+    const { send } = await serveShouting()
+
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' }
+
+    expect((await send('POST', '/predict_sync', { body: '{}', headers })).status).toBe(415)
+  })
+
+  it('is answered 408, and its connection closed, when its body does not come', async () => {
+    const { url } = await serveShouting({ settings: { httpConfig: { requestTimeout: 0.1 } } })
+
+    for (const path of ['/predict_sync', '/predict_batch', '/predict_async']) {
+      expect(await rawAnswer(url, path, { length: 20, body: '{' })).toMatch(/^HTTP\/1\.1 408 /)
+    }
+  })
+
+  it('is no error of ours when its client goes away in the middle of its body', async () => {
+    const { url, logger } = await serveShouting()
+    const { port } = new URL(url)
+    const socket = connect(Number(port), '127.0.0.1')
+    await once(socket, 'connect')
+    socket.write(requestHead('/predict_sync', 20) + '{')
+    await until(async () => (await metric(url, 'kiq_serve_requests_in_progress{route="/predict_sync"')) === 1, SECONDS)
+
+    socket.destroy()
+
+    await until(async () => (await metric(url, 'kiq_serve_requests_in_progress{route="/predict_sync"')) === 0, SECONDS)
+    expect(logger.lines.filter(({ level }) => level === 'error')).toEqual([])
+  })
+})
+
 describe('the key of a request', () => {
   it.each([
     [{ authorization: `Bearer ${KEY}` }, 200],
@@ -338,20 +409,38 @@ describe('a client that goes away', () => {
 
 /** Sends a request by hand, and closes the connection once `isThere` has resolved. */
 async function abandonedRequest(url: string, text: string, isThere: () => Promise<void>): Promise<void> {
-  const { port, host } = new URL(url)
+  const { port } = new URL(url)
   const body = JSON.stringify({ text })
   const socket = connect(Number(port), '127.0.0.1')
   await once(socket, 'connect')
-  socket.write(
-    `POST /predict_sync HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${KEY}\r\ncontent-type: application/json\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
+  socket.write(requestHead('/predict_sync', Buffer.byteLength(body)) + body)
   await isThere()
   socket.destroy()
 }
 
+function requestHead(path: string, length: number): string {
+  return (
+    `POST ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${KEY}\r\ncontent-type: application/json\r\n` +
+    `content-length: ${length}\r\n\r\n`
+  )
+}
+
+/** What comes until the server closes the connection. */
+async function rawAnswer(
+  url: string,
+  path: string,
+  { length, body }: { readonly length: number; readonly body: string },
+): Promise<string> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  socket.write(requestHead(path, length) + body)
+  let answer = ''
+  socket.setEncoding('utf8').on('data', (text: string) => (answer += text))
+  await once(socket, 'close')
+  return answer
+}
+
 async function metric(url: string, name: string): Promise<number | undefined> {
   const text = await (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${KEY}` } })).text()
-  const line = text.split('\n').find((one) => one.startsWith(`${name}{`))
+  const line = text.split('\n').find((one) => one.startsWith(name.includes('{') ? name : `${name}{`))
   return line === undefined ? undefined : Number(line.split(' ').at(-1))
 }

@@ -6,7 +6,7 @@ import { afterEach } from 'vitest'
 
 // Against the built package: processes and threads load `dist`.
 import type { ItemOutcome } from '../../../dist/serve/run-pipeline.js'
-import type { RestartReason, WorkerHostOptions } from '../../../dist/serve/workers/index.js'
+import type { RestartReason, WorkerHostOptions } from '../../../dist/serve/workers/options.js'
 import { WorkerHost } from '../../../dist/serve/workers/index.js'
 import { deferred } from '../../support/deferred.ts'
 import type { RecordingLogger } from '../../support/recording-logger.ts'

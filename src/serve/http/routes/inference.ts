@@ -28,7 +28,7 @@ export function addInference(app: App, served: Served): void {
     const model = findVersion(c, served)
     const time = requestTime(c, requestTimeout)
     try {
-      const { id, items, outputs } = decodeInfer(await readJson(c, maxPayloadBytes))
+      const { id, items, outputs } = decodeInfer(await readJson(c, { maxBytes: maxPayloadBytes, signal: time.signal }))
       const inputs = await parseAll(model, items)
       const envelopes = await inferAll({ served, model, time, requestId: c.get('requestId') }, inputs)
       return c.json(encodeInfer({ modelName: model.name, id, envelopes, outputs }))

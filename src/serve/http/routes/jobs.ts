@@ -6,7 +6,11 @@ import type { App, Call } from '../environment.ts'
 import { sseEvent, streamResponse } from '../event-stream.ts'
 import { findModel } from '../find-model.ts'
 import { HttpError, problemOf, problemText } from '../problem.ts'
+import { requestTime } from '../request-time.ts'
 import type { Served } from '../served.ts'
+
+/** Milliseconds for the last events when the service ends. */
+const LAST_EVENTS_MS = 1_000
 
 export function addJobs(app: App, served: Served): void {
   addSubmit(app, served)
@@ -22,10 +26,12 @@ export function addJobs(app: App, served: Served): void {
 }
 
 function addSubmit(app: App, served: Served): void {
-  const { maxPayloadBytes } = served.config.appSettings.httpConfig
+  const { maxPayloadBytes, requestTimeout } = served.config.appSettings.httpConfig
   const handle = async (c: Call): Promise<Response> => {
     const model = findModel(c, served.models)
-    const request = readJobRequest(await readJson(c, maxPayloadBytes))
+    const time = requestTime(c, requestTimeout)
+    const body = await readJson(c, { maxBytes: maxPayloadBytes, signal: time.signal }).finally(() => time.end())
+    const request = readJobRequest(body)
     // What the pipeline gets is parsed again when the job runs: what waits is what was sent.
     await model.parse(request.message, 'message')
     const { job, isNew } = await served.jobs.submit(model.name, request, {
@@ -45,7 +51,10 @@ function idempotencyKey(c: Call): string | undefined {
 
 async function followJob(c: Call, served: Served, id: string): Promise<Response> {
   if ((await served.jobs.get(id)) === undefined) throw unknownJob(id)
+  // A GET without its answer: nobody would read the stream.
+  if (c.req.raw.method === 'HEAD') return c.body(null, 200, { 'content-type': 'text/event-stream' })
   const gone = new AbortController()
+  cutAtTheEnd(c, served.closing)
   const signal = AbortSignal.any([gone.signal, served.closing])
   const events = served.jobs.follow(id, { signal })[Symbol.asyncIterator]()
   const requestId = c.get('requestId')
@@ -68,7 +77,22 @@ async function followJob(c: Call, served: Served, id: string): Promise<Response>
       return { done: true, value: undefined }
     },
   }
-  return streamResponse(source, { kind: 'sse', log: served.log })
+  return streamResponse(c, source, { kind: 'sse', log: served.log })
+}
+
+/** A client that does not read would hold up the end of the service. */
+function cutAtTheEnd(c: Call, closing: AbortSignal): void {
+  const { outgoing } = c.env as Partial<Call['env']>
+  if (outgoing === undefined) return
+  let timer: NodeJS.Timeout | undefined
+  const onClosing = (): void => {
+    timer = setTimeout(() => outgoing.destroy(), LAST_EVENTS_MS)
+  }
+  closing.addEventListener('abort', onClosing, { once: true })
+  outgoing.once('close', () => {
+    clearTimeout(timer)
+    closing.removeEventListener('abort', onClosing)
+  })
 }
 
 function eventText(event: JobEvent): string {

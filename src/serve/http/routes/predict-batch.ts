@@ -15,7 +15,10 @@ export function addPredictBatch(app: App, served: Served): void {
     const model = findModel(c, served.models)
     const time = requestTime(c, requestTimeout)
     try {
-      const inputs = await parseAll(model, listOf(await readJson(c, maxPayloadBytes)))
+      const inputs = await parseAll(
+        model,
+        listOf(await readJson(c, { maxBytes: maxPayloadBytes, signal: time.signal })),
+      )
       return c.json(await inferAll({ served, model, time, requestId: c.get('requestId') }, inputs))
     } finally {
       time.end()

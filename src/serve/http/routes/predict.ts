@@ -24,10 +24,13 @@ export function addPredictSync(app: App, served: Served): void {
     const time = requestTime(c, requestTimeout)
     let isStreaming = false
     try {
-      const input = await model.parse(await readJson(c, maxPayloadBytes))
+      const input = await model.parse(await readJson(c, { maxBytes: maxPayloadBytes, signal: time.signal }))
       const kind = streamKind(c.req.header('accept'))
       if (kind === undefined) return c.json(await model.infer(input, { signal: time.signal }))
-      const response = await new OutputStream({ served, model, time, requestId: c.get('requestId'), kind }).open(input)
+      const response = await new OutputStream({ served, model, time, requestId: c.get('requestId'), kind }).open(
+        c,
+        input,
+      )
       isStreaming = true
       return response
     } finally {
@@ -77,7 +80,7 @@ class OutputStream {
     })
   }
 
-  async open(input: unknown): Promise<Response> {
+  async open(c: Call, input: unknown): Promise<Response> {
     const { served, model, time, kind } = this.#parts
     const begun = new Promise<void>((resolve) => {
       this.#begun = resolve
@@ -89,7 +92,7 @@ class OutputStream {
       throw error
     })
     void this.#finish(outcome)
-    return streamResponse(this.#events, { kind, log: served.log })
+    return streamResponse(c, this.#events, { kind, log: served.log })
   }
 
   #output(output: OutputEnvelope): void {
