@@ -20,15 +20,13 @@ export interface BodyLimits {
 export async function readJson(c: Call, { maxBytes, signal }: BodyLimits): Promise<unknown> {
   assertType(c)
   const text = await inTime(readText(c, maxBytes), signal)
-  let value: unknown
+  // So short a text cannot be nested deeply.
+  if (text.length > 2 * MAX_DEPTH) assertDepth(text)
   try {
-    value = JSON.parse(text)
+    return JSON.parse(text) as unknown
   } catch (error) {
     throw new HttpError(400, `The body is not JSON: ${error instanceof Error ? error.message : String(error)}.`)
   }
-  // So short a text cannot be nested deeply.
-  if (text.length > 2 * MAX_DEPTH) assertDepth(value)
-  return value
 }
 
 function assertType(c: Call): void {
@@ -95,18 +93,37 @@ function tooLarge(maxBytes: number): HttpError {
   )
 }
 
-/** Level by level, since to go down recursively is what may fail. */
-function assertDepth(value: unknown): void {
-  let level = [value].filter(isObject)
-  for (let depth = 1; level.length > 0; depth += 1) {
-    if (depth > MAX_DEPTH) {
-      const message = `It has lists and objects within each other, more than ${MAX_DEPTH} deep. Send flatter values.`
-      throw new InvalidInputError('The body', [{ path: '', message }])
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+/** Of lists and objects. */
+const OPEN = new Set([0x5b, 0x7b])
+const CLOSED = new Set([0x5d, 0x7d])
+
+/** Counts brackets outside of strings, in a text that need not be JSON. */
+function assertDepth(text: string): void {
+  let depth = 0
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i)
+    if (code === QUOTE) {
+      i = endOfString(text, i)
+    } else if (OPEN.has(code)) {
+      depth += 1
+      if (depth > MAX_DEPTH) {
+        const message = `It has lists and objects within each other, more than ${MAX_DEPTH} deep. Send flatter values.`
+        throw new InvalidInputError('The body', [{ path: '', message }])
+      }
+    } else if (CLOSED.has(code)) {
+      depth -= 1
     }
-    level = level.flatMap((one) => Object.values(one).filter(isObject))
   }
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
+/** Position of the quote that ends the string; of the end of the text where there is none. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let escapes = 0
+    while (text.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes += 1
+    if (escapes % 2 === 0) return end
+  }
+  return text.length
 }

@@ -39,6 +39,8 @@ interface Batch<O> {
   readonly end: (end: RunEnd<O>) => void
   /** It waits no more for those before it. */
   hasBegun: boolean
+  /** Nobody waits for it here any more. */
+  isOver: boolean
   /** Ends the worker. */
   grace: NodeJS.Timeout | undefined
   /** Outputs and progress values that were consumed since the worker was last told. */
@@ -151,10 +153,12 @@ export class InferenceWorker<I, O> {
       const id = this.#nextBatch++
       const abort = (): void => this.#abort(batch)
       const end = (how: RunEnd<O>): void => {
+        batch.isOver = true
         run.signal.removeEventListener('abort', abort)
         resolve(how)
       }
-      const batch: Batch<O> = { id, size: inputs.length, run, end, hasBegun: false, grace: undefined, consumed: 0 }
+      const state = { hasBegun: false, isOver: false, grace: undefined, consumed: 0 }
+      const batch: Batch<O> = { id, size: inputs.length, run, end, ...state }
       try {
         this.#channel.post({ type: 'run', batch: id, inputs, ...(run.followed ? { followed: run.followed } : {}) })
       } catch (error) {
@@ -165,6 +169,27 @@ export class InferenceWorker<I, O> {
       run.signal.addEventListener('abort', abort, { once: true })
       this.#beginNext()
     })
+  }
+
+  /** Whether a batch waits here for one before it. */
+  get hasWaiting(): boolean {
+    return this.#waiting !== undefined
+  }
+
+  /**
+   * Gives back the batch that waits longest, to run elsewhere. Should it begin here at this very moment, it runs twice, and
+   * what comes of it here is nobody's.
+   */
+  giveBack(): void {
+    const batch = this.#waiting
+    if (batch === undefined) return
+    this.#channel.post({ type: 'abort', batch: batch.id, reason: toFailure(this.#died('other work', batch.size)) })
+    batch.end({ kind: 'lost', error: this.#died('other work', batch.size), blame: 'other' })
+  }
+
+  get #waiting(): Batch<O> | undefined {
+    for (const batch of this.#batches.values()) if (!batch.hasBegun && !batch.isOver) return batch
+    return undefined
   }
 
   /** A batch that was promised has ended. */
@@ -265,7 +290,7 @@ export class InferenceWorker<I, O> {
       if (first > this.#settings.concurrency) return
       if (batch.hasBegun) continue
       batch.hasBegun = true
-      if (batch.run.signal.aborted) this.#limit(batch)
+      if (batch.isOver) this.#limit(batch)
       else batch.run.onBegin?.()
     }
   }

@@ -128,10 +128,18 @@ export class WorkerPool<I, O> {
       if (worker === undefined) break
       waiter.give(worker)
     }
+    if (this.#waiting.size === 0) this.#takeBack()
     const { maxWorkers, spare } = this.#settings
     const wanted = this.#wanted(Math.ceil(this.#waiting.size / this.#settings.concurrency))
     while (this.#backoff === undefined && this.#live < wanted && this.size < maxWorkers + spare) this.#startOne()
     this.#endIdle()
+  }
+
+  /** What waits in a worker need not wait any longer when another one has nothing to do. */
+  #takeBack(): void {
+    const mayBegin = this.#inUse < this.#settings.maxWorkers
+    if (!mayBegin || !this.workers.some(({ isFree }) => isFree)) return
+    this.workers.find(({ hasWaiting }) => hasWaiting)?.giveBack()
   }
 
   /** The one with most room, and of these the one that was used last; a batch waits in one only when no other can be had. */

@@ -206,6 +206,13 @@ describe('a request that is not as it should be', () => {
     expect(logger.lines.filter(({ level }) => level === 'error')).toEqual([])
   })
 
+  it('may have any brackets in its texts', async () => {
+    const { post } = await serveShouting()
+    const text = `"\\${'['.repeat(500)}\\"{{{`
+
+    expect(await post('/predict_sync', { text })).toMatchObject({ status: 200, body: { length: text.length } })
+  })
+
   it('is refused with the methods that there are', async () => {
     const { send } = await serveShouting()
 

@@ -65,6 +65,23 @@ describe.each(KINDS)('a batch that waits in its worker ($kind)', ({ kind }) => {
     expect(restarts).toEqual(['hung'])
   })
 
+  it('runs in another worker as soon as that has nothing to do', async () => {
+    const { host } = await startHost({ kind, minWorkers: 2, maxWorkers: 2, ahead: 1 })
+    const [file, other] = [newFile(), newFile()]
+    const first = follow(host, [{ do: 'hold', file, value: 1 }])
+    const second = follow(host, [{ do: 'hold', file: other, value: 2 }])
+    await until(() => first.hasBegun() && second.hasBegun(), SOON)
+    // One behind each.
+    const waiting = [3, 4].map((value) => follow(host, [{ value }]))
+
+    touch(other)
+
+    expect(shortly(await second.outcomes)).toEqual([2])
+    expect(await Promise.all(waiting.map(async ({ outcomes }) => shortly(await outcomes)))).toEqual([[3], [4]])
+    touch(file)
+    expect(shortly(await first.outcomes)).toEqual([1])
+  })
+
   it('does not wait while another worker can be had', async () => {
     const { host } = await startHost({ kind, minWorkers: 1, maxWorkers: 2, ahead: 1 })
     const file = newFile()
