@@ -65,8 +65,10 @@ export async function retryJob(id: string, parts: JobChangeParts): Promise<Job> 
   await records.setBase(id, base)
   await records.setRun(id, run)
   try {
-    if (letter) await broker.retry(id)
+    // One that was cancelled before it began has no attempt to go on from.
+    if (letter && before.base.request === null) await broker.retry(id)
     else await sendAgain({ id, base, attempt: job.attempt }, parts)
+    if (letter) await broker.transport.deadLetters?.drop({ ids: [letter.id] })
   } catch (error) {
     // Somebody else was faster.
     if (KiqError.is(error, 'KIQ_MESSAGE_NOT_KEPT')) throw wrongState(jobOf(id, await known(id, records)), 'sent again')

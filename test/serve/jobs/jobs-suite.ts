@@ -154,7 +154,7 @@ export function jobsSuite(name: string, makeBroker: () => Broker): void {
       })
       expect(again).toMatchObject({ state: 'queued', finished_at: null })
       await jobs.cancel(first.job.job_id)
-      expect(await inState(jobs, job.job_id, 'running')).toMatchObject({ job_id: job.job_id })
+      expect(await inState(jobs, job.job_id, 'running')).toMatchObject({ job_id: job.job_id, attempt: 1 })
     })
 
     it('whose worker died in the middle of a stream run again, in the same execution', async () => {
