@@ -21,9 +21,9 @@ describe('a pipeline that hangs', () => {
     const hanging = server.predict('hang', ownTime(1))
     const { pid } = await project.heard('start', 'hang')
 
-    const beside = await Promise.all(['a', 'b', 'c'].map(async (text) => await server.predict(text)))
     const health = await server.get('/health/live')
     expect(isAlive(pid)).toBe(true)
+    const beside = await Promise.all(['a', 'b', 'c'].map(async (text) => await server.predict(text)))
     const answer = await hanging
     const took = performance.now() - began
 
@@ -35,6 +35,23 @@ describe('a pipeline that hangs', () => {
     expect(await server.predict('next')).toMatchObject(shout('next'))
     await until(() => server.workers.length === 2, SOON)
     expect(await server.metric('kiq_serve_worker_restarts_total')).toBe(1)
+  })
+
+  it('does not hold what waited behind it when another process becomes free', async () => {
+    const project = new ServeProject({ workers: { min: 2, max: 2 } })
+    const server = await project.server()
+    const hanging = server.predict('hang', ownTime(5))
+    const gated = server.predict('gate')
+    const { pid } = await project.heard('start', 'hang')
+    await project.heard('start', 'gate')
+    const waiting = ['a', 'b', 'c', 'd'].map(async (text) => await server.predict(text))
+    await until(async () => (await inProgress(server)) === 6, SOON)
+
+    project.open('gate')
+
+    expect(await Promise.all([gated, ...waiting])).toMatchObject(['gate', 'a', 'b', 'c', 'd'].map(shout))
+    expect(isAlive(pid)).toBe(true)
+    expect((await hanging).status).toBe(504)
   })
 
   it('is ended with the time of batches, and the next request gets a new process', async () => {
@@ -188,4 +205,23 @@ describe('a client that goes away', () => {
     expect(await stays).toMatchObject(shout('stays'))
     expect(project.told('abort', 'stays')).toEqual([])
   })
+})
+
+describe('processes that share the requests of a model', () => {
+  it('answer each of them, whichever is free', async () => {
+    const project = new ServeProject({ workers: { min: 3, max: 3 } })
+    const server = await project.server()
+    const texts = Array.from({ length: 600 }, (_, n) => `${n}`)
+    const held = ['gate 1', 'gate 2'].map(async (text) => await server.predict(text))
+
+    const answers = texts.map(async (text) => await server.predict(text))
+    await until(() => project.events.length > 100, SOON)
+    project.open('gate')
+
+    expect(await Promise.all([...held, ...answers])).toMatchObject(['gate 1', 'gate 2', ...texts].map(shout))
+    // One that changes its process at the moment when it begins may run in both.
+    const started = project.events.filter(({ event }) => event === 'start').flatMap((one) => one.texts)
+    expect(new Set(started)).toEqual(new Set(['gate 1', 'gate 2', ...texts]))
+    expect(started.length).toBeLessThan(texts.length * 1.1)
+  }, 60_000)
 })

@@ -5,14 +5,17 @@ import type { RunEnd } from './inference-worker.ts'
 export interface AttemptsOptions<I, O> {
   readonly retries: number
   /** Runs inputs in a worker. Rejects when there is none for them. */
-  readonly attempt: (inputs: readonly I[], run: BatchRun<O>) => Promise<RunEnd<O>>
+  readonly attempt: (inputs: readonly I[], run: BatchRun<O>, turn: Turn) => Promise<RunEnd<O>>
 }
+
+/** `again`: it has waited before, and comes before others. */
+export type Turn = 'first' | 'again'
 
 /** What has to run again. */
 interface Left {
   readonly positions: readonly number[]
-  /** `other`: because of something else, so that it does not count. */
-  readonly blame: 'this' | 'other'
+  /** `other`: because of something else, which counts only when it happens often; `none`: it does not count. */
+  readonly blame: 'this' | 'other' | 'none'
 }
 
 /** Further attempts that do not count: a bound for a batch whose neighbours hang again and again. */
@@ -29,6 +32,7 @@ export class BatchAttempts<I, O> {
   readonly #options: AttemptsOptions<I, O>
   readonly #outcomes: (ItemOutcome<O> | undefined)[]
   #hasBegun = false
+  #turn: Turn = 'first'
 
   constructor(inputs: readonly I[], run: BatchRun<O>, options: AttemptsOptions<I, O>) {
     this.#inputs = inputs
@@ -55,7 +59,9 @@ export class BatchAttempts<I, O> {
     while (again.length > 0) {
       const left = await this.#attempt(again)
       if (this.#run.signal.aborted) return
-      if (left.blame === 'other' && innocent > 0) {
+      if (left.blame === 'none') {
+        // The same again, elsewhere.
+      } else if (left.blame === 'other' && innocent > 0) {
         innocent -= 1
       } else if (left.positions.length > 1) {
         const middle = Math.ceil(left.positions.length / 2)
@@ -79,7 +85,9 @@ export class BatchAttempts<I, O> {
       end = await this.#options.attempt(
         positions.map((position) => this.#inputs[position] as I),
         run,
+        this.#turn,
       )
+      this.#turn = 'again'
     } catch (error) {
       for (const position of positions) this.#outcomes[position] = { error }
       return { positions: [], blame: 'this' }
@@ -92,6 +100,8 @@ export class BatchAttempts<I, O> {
     switch (end.kind) {
       case 'aborted':
         return { positions: [], blame: 'this' }
+      case 'returned':
+        return { positions, blame: 'none' }
       case 'lost':
         for (const position of positions) this.#outcomes[position] = { error: end.error }
         return { positions, blame: end.blame }

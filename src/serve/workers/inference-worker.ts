@@ -22,6 +22,8 @@ export type RunEnd<O> =
   | { readonly kind: 'aborted' }
   /** The worker ended: by this batch, as far as can be known, or because another one had to be ended. */
   | { readonly kind: 'lost'; readonly error: KiqError; readonly blame: 'this' | 'other' }
+  /** It has waited in the worker, and another one can run it sooner. */
+  | { readonly kind: 'returned' }
   /** Nothing has run: the inputs at these positions cannot be cloned. */
   | { readonly kind: 'unsendable'; readonly errors: ReadonlyMap<number, KiqError> }
 
@@ -37,12 +39,12 @@ interface Batch<O> {
   readonly run: BatchRun<O>
   /** Only the first call counts. */
   readonly end: (end: RunEnd<O>) => void
-  /** It waits no more for those before it. */
-  hasBegun: boolean
+  /** When, by `performance.now()`; `undefined` while it waits for those before it. */
+  begunAt: number | undefined
   /** Nobody waits for it here any more. */
   isOver: boolean
-  /** Ends the worker. */
-  grace: NodeJS.Timeout | undefined
+  /** Gives it back while it waits, or ends the worker. */
+  timer: NodeJS.Timeout | undefined
   /** Outputs and progress values that were consumed since the worker was last told. */
   consumed: number
 }
@@ -54,6 +56,8 @@ const DISCARD_MS = 2_000
 const HEALTH_MS = 2_000
 /** Of one with batches in work: probes have limits of their own, often of 1 s. */
 const BUSY_HEALTH_MS = 250
+/** Batches wait in a worker only when those before them are done in less, which is when it counts. */
+const QUICK_MS = 50
 /** Unanswered questions in a row, while it has nothing to do, after which it counts as hung. */
 const MAX_SILENT = 3
 
@@ -76,6 +80,8 @@ export class InferenceWorker<I, O> {
   /** In the order in which the worker begins them; until it has answered. */
   readonly #batches = new Map<number, Batch<O>>()
   #nextBatch = 1
+  /** Of the last batch; none waits behind the first one. */
+  #lastMs = Infinity
   #state: 'starting' | 'open' | 'leaving' | 'gone' = 'starting'
   #hasBeenReady = false
   #canReload = false
@@ -132,10 +138,18 @@ export class InferenceWorker<I, O> {
     return this.hasPlace && this.taken < this.#settings.concurrency
   }
 
-  /** It takes a batch, which may have to wait for one before it. */
+  /** It takes a batch, which may have to wait for one before it, though not for long. */
   get hasPlace(): boolean {
     const { concurrency, ahead } = this.#settings
-    return this.#state === 'open' && !this.#isPaused && this.taken < concurrency + ahead
+    if (this.#state !== 'open' || this.#isPaused) return false
+    return this.taken < concurrency || (this.taken < concurrency + ahead && this.#isQuick)
+  }
+
+  get #isQuick(): boolean {
+    if (this.#lastMs > QUICK_MS) return false
+    const longAgo = performance.now() - QUICK_MS
+    for (const { begunAt } of this.#batches.values()) if (begunAt !== undefined && begunAt < longAgo) return false
+    return true
   }
 
   /** Runs a batch. Never rejects; when the signal aborts it ends within the grace. */
@@ -157,7 +171,7 @@ export class InferenceWorker<I, O> {
         run.signal.removeEventListener('abort', abort)
         resolve(how)
       }
-      const state = { hasBegun: false, isOver: false, grace: undefined, consumed: 0 }
+      const state = { begunAt: undefined, isOver: false, timer: undefined, consumed: 0 }
       const batch: Batch<O> = { id, size: inputs.length, run, end, ...state }
       try {
         this.#channel.post({ type: 'run', batch: id, inputs, ...(run.followed ? { followed: run.followed } : {}) })
@@ -168,28 +182,17 @@ export class InferenceWorker<I, O> {
       this.#batches.set(id, batch)
       run.signal.addEventListener('abort', abort, { once: true })
       this.#beginNext()
+      if (batch.begunAt === undefined && this.#settings.maxWorkers > 1) {
+        batch.timer = setTimeout(() => this.#giveBack(batch), QUICK_MS)
+      }
     })
   }
 
-  /** Whether a batch waits here for one before it. */
-  get hasWaiting(): boolean {
-    return this.#waiting !== undefined
-  }
-
-  /**
-   * Gives back the batch that waits longest, to run elsewhere. Should it begin here at this very moment, it runs twice, and
-   * what comes of it here is nobody's.
-   */
-  giveBack(): void {
-    const batch = this.#waiting
-    if (batch === undefined) return
-    this.#channel.post({ type: 'abort', batch: batch.id, reason: toFailure(this.#died('other work', batch.size)) })
-    batch.end({ kind: 'lost', error: this.#died('other work', batch.size), blame: 'other' })
-  }
-
-  get #waiting(): Batch<O> | undefined {
-    for (const batch of this.#batches.values()) if (!batch.hasBegun && !batch.isOver) return batch
-    return undefined
+  /** It waits for longer than it should. Should it begin at this very moment, it runs twice, and what comes of it here is nobody's. */
+  #giveBack(batch: Batch<O>): void {
+    if (batch.isOver) return
+    this.#channel.post({ type: 'abort', batch: batch.id, reason: toFailure(new Error('It runs elsewhere.')) })
+    batch.end({ kind: 'returned' })
   }
 
   /** A batch that was promised has ended. */
@@ -288,8 +291,9 @@ export class InferenceWorker<I, O> {
     for (const batch of this.#batches.values()) {
       first += 1
       if (first > this.#settings.concurrency) return
-      if (batch.hasBegun) continue
-      batch.hasBegun = true
+      if (batch.begunAt !== undefined) continue
+      clearTimeout(batch.timer)
+      batch.begunAt = performance.now()
       if (batch.isOver) this.#limit(batch)
       else batch.run.onBegin?.()
     }
@@ -298,12 +302,12 @@ export class InferenceWorker<I, O> {
   /** One that waits in the worker ends at once; it stays known until the worker has come upon it. */
   #abort(batch: Batch<O>): void {
     this.#channel.post({ type: 'abort', batch: batch.id, reason: toFailure(batch.run.signal.reason) })
-    if (batch.hasBegun) this.#limit(batch)
-    else batch.end({ kind: 'aborted' })
+    if (batch.begunAt === undefined) batch.end({ kind: 'aborted' })
+    else this.#limit(batch)
   }
 
   #limit(batch: Batch<O>): void {
-    batch.grace = setTimeout(() => {
+    batch.timer = setTimeout(() => {
       batch.end({ kind: 'aborted' })
       this.#discard('hung')
     }, this.#settings.abortGraceMs)
@@ -372,8 +376,9 @@ export class InferenceWorker<I, O> {
   #done(id: number, sent: readonly SentOutcome[]): void {
     const batch = this.#batches.get(id)
     if (batch === undefined) return
-    clearTimeout(batch.grace)
+    clearTimeout(batch.timer)
     this.#batches.delete(id)
+    if (batch.begunAt !== undefined) this.#lastMs = performance.now() - batch.begunAt
     this.#beginNext()
     const outcomes = sent.map((outcome) =>
       'output' in outcome ? (outcome as ItemOutcome<O>) : { error: reviveError(outcome.failure) },
@@ -452,9 +457,9 @@ export class InferenceWorker<I, O> {
     this.#state = 'gone'
     this.#started(diedStarting({ kind, id: this.id, modelName }, how))
     const isInnocent = this.#restart === 'hung' || this.#isExpected
-    for (const { grace, run, size, hasBegun, end } of this.#batches.values()) {
-      clearTimeout(grace)
-      const blame = isInnocent || !hasBegun ? 'other' : 'this'
+    for (const { timer, run, size, begunAt, end } of this.#batches.values()) {
+      clearTimeout(timer)
+      const blame = isInnocent || begunAt === undefined ? 'other' : 'this'
       end(run.signal.aborted ? { kind: 'aborted' } : { kind: 'lost', error: this.#died(how, size), blame })
     }
     this.#batches.clear()

@@ -1,6 +1,7 @@
 import type { BatchRun, PipelineHost } from '../pipeline-host.ts'
 import type { ItemOutcome } from '../run-pipeline.ts'
 import { BatchAttempts } from './batch-attempts.ts'
+import type { Turn } from './batch-attempts.ts'
 import { HealthCheck } from './health-check.ts'
 import type { RunEnd } from './inference-worker.ts'
 import type { WorkerHostOptions, WorkerSettings } from './options.ts'
@@ -61,8 +62,8 @@ export class WorkerHost<I, O> implements PipelineHost<I, O> {
     }
     if (inputs.length === 0) return []
     const { retries } = this.#settings
-    const attempt = async (part: readonly I[], partRun: BatchRun<O>): Promise<RunEnd<O>> =>
-      await this.#attempt(part, partRun)
+    const attempt = async (part: readonly I[], partRun: BatchRun<O>, turn: Turn): Promise<RunEnd<O>> =>
+      await this.#attempt(part, partRun, turn)
     const running = new BatchAttempts(inputs, run, { retries, attempt }).outcomes()
     this.#running.add(running)
     try {
@@ -127,8 +128,8 @@ export class WorkerHost<I, O> implements PipelineHost<I, O> {
     await this.#starting?.catch(() => undefined)
   }
 
-  async #attempt(inputs: readonly I[], run: BatchRun<O>): Promise<RunEnd<O>> {
-    const worker = await this.#pool.acquire(run.signal)
+  async #attempt(inputs: readonly I[], run: BatchRun<O>, turn: Turn): Promise<RunEnd<O>> {
+    const worker = await this.#pool.acquire(run.signal, turn)
     try {
       const end = await worker.run(inputs, run)
       if (end.kind === 'done') this.#pool.noteBatch()

@@ -1,5 +1,6 @@
 import { MAX_TIMER_MS } from '../../util/abort.ts'
 import { backoffMs } from '../../util/backoff.ts'
+import type { Turn } from './batch-attempts.ts'
 import { InferenceWorker } from './inference-worker.ts'
 import type { WorkerEvents } from './inference-worker.ts'
 import type { RestartReason, WorkerSettings } from './options.ts'
@@ -25,7 +26,7 @@ export class WorkerPool<I, O> {
   readonly #settings: WorkerSettings
   readonly #workers = new Set<InferenceWorker<I, O>>()
   /** Longest first; bounded by how many batches the caller has at once. */
-  readonly #waiting = new Set<Waiter<I, O>>()
+  #waiting: Waiter<I, O>[] = []
   readonly #events: WorkerEvents<I, O>
   #state: 'made' | 'running' | 'closing' = 'made'
   /** In a row. */
@@ -77,12 +78,12 @@ export class WorkerPool<I, O> {
    *
    * @throws the reason of the signal, or a KiqError when no worker can be started.
    */
-  async acquire(signal: AbortSignal): Promise<InferenceWorker<I, O>> {
+  async acquire(signal: AbortSignal, turn: Turn = 'first'): Promise<InferenceWorker<I, O>> {
     signal.throwIfAborted()
     return await new Promise((resolve, reject) => {
       const end = (): void => {
         signal.removeEventListener('abort', abort)
-        this.#waiting.delete(waiter)
+        this.#waiting = this.#waiting.filter((one) => one !== waiter)
       }
       const abort = (): void => {
         end()
@@ -100,7 +101,8 @@ export class WorkerPool<I, O> {
         },
       }
       signal.addEventListener('abort', abort, { once: true })
-      this.#waiting.add(waiter)
+      if (turn === 'again') this.#waiting.unshift(waiter)
+      else this.#waiting.push(waiter)
       this.#balance()
     })
   }
@@ -128,18 +130,10 @@ export class WorkerPool<I, O> {
       if (worker === undefined) break
       waiter.give(worker)
     }
-    if (this.#waiting.size === 0) this.#takeBack()
     const { maxWorkers, spare } = this.#settings
-    const wanted = this.#wanted(Math.ceil(this.#waiting.size / this.#settings.concurrency))
+    const wanted = this.#wanted(Math.ceil(this.#waiting.length / this.#settings.concurrency))
     while (this.#backoff === undefined && this.#live < wanted && this.size < maxWorkers + spare) this.#startOne()
     this.#endIdle()
-  }
-
-  /** What waits in a worker need not wait any longer when another one has nothing to do. */
-  #takeBack(): void {
-    const mayBegin = this.#inUse < this.#settings.maxWorkers
-    if (!mayBegin || !this.workers.some(({ isFree }) => isFree)) return
-    this.workers.find(({ hasWaiting }) => hasWaiting)?.giveBack()
   }
 
   /** The one with most room, and of these the one that was used last; a batch waits in one only when no other can be had. */
@@ -196,7 +190,7 @@ export class WorkerPool<I, O> {
     log.error({ err: error, model: modelName, worker: worker.id }, 'A worker of a model could not be started.')
     if (this.#failedStarts >= maxWorkers + 2) {
       const failure = cannotStart(modelName, this.#failedStarts, this.#startError)
-      for (const waiter of [...this.#waiting]) waiter.fail(failure)
+      for (const waiter of this.#waiting) waiter.fail(failure)
     }
     this.#waitBefore(this.#failedStarts)
   }
@@ -227,7 +221,7 @@ export class WorkerPool<I, O> {
   /** Ends those that have been free for too long and are not needed, longest first, and looks again at the next. */
   #endIdle(): void {
     clearTimeout(this.#idleTimer)
-    let surplus = this.#live - this.#wanted(this.#waiting.size)
+    let surplus = this.#live - this.#wanted(this.#waiting.length)
     if (surplus <= 0) return
     const now = performance.now()
     const free = this.workers.filter(({ isReady, taken }) => isReady && taken === 0)

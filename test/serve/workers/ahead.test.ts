@@ -8,6 +8,14 @@ cleanUpAfterEach()
 
 const KINDS = [{ kind: 'process' }, { kind: 'thread' }] as const
 
+/** Batches wait only behind a worker that is known to be quick. */
+async function startQuick(setting: Parameters<typeof startHost>[0]): ReturnType<typeof startHost> {
+  const tested = await startHost(setting)
+  const { maxWorkers = 1 } = setting
+  await Promise.all(Array.from({ length: maxWorkers }, () => tested.host.run([{ value: 0 }], { signal: NEVER })))
+  return tested
+}
+
 /** Runs a batch; tells when it has begun. */
 function follow(host: Awaited<ReturnType<typeof startHost>>['host'], inputs: readonly Input[]) {
   const controller = new AbortController()
@@ -21,7 +29,7 @@ function follow(host: Awaited<ReturnType<typeof startHost>>['host'], inputs: rea
 
 describe.each(KINDS)('a batch that waits in its worker ($kind)', ({ kind }) => {
   it('begins when the one before it has ended, and not before', async () => {
-    const { host } = await startHost({ kind, maxWorkers: 1, ahead: 1 })
+    const { host } = await startQuick({ kind, maxWorkers: 1, ahead: 1 })
     const file = newFile()
     const first = follow(host, [{ do: 'hold', file, value: 1 }])
     const second = follow(host, [{ value: 2 }])
@@ -36,7 +44,7 @@ describe.each(KINDS)('a batch that waits in its worker ($kind)', ({ kind }) => {
   })
 
   it('ends at once when its signal aborts, and the one before it goes on', async () => {
-    const { host, restarts } = await startHost({ kind, maxWorkers: 1, ahead: 1 })
+    const { host, restarts } = await startQuick({ kind, maxWorkers: 1, ahead: 1 })
     const file = newFile()
     const first = follow(host, [{ do: 'hold', file, value: 1 }])
     const second = follow(host, [{ do: 'spin' }])
@@ -53,7 +61,7 @@ describe.each(KINDS)('a batch that waits in its worker ($kind)', ({ kind }) => {
   })
 
   it('runs elsewhere when the one before it hangs, and its worker is ended', async () => {
-    const { host, restarts } = await startHost({ kind, maxWorkers: 1, ahead: 1 })
+    const { host, restarts } = await startQuick({ kind, maxWorkers: 1, ahead: 1 })
     const first = follow(host, [{ do: 'spin' }])
     const second = follow(host, [{ value: 2 }, { value: 3 }])
     await until(() => first.hasBegun(), SOON)
@@ -66,7 +74,7 @@ describe.each(KINDS)('a batch that waits in its worker ($kind)', ({ kind }) => {
   })
 
   it('runs in another worker as soon as that has nothing to do', async () => {
-    const { host } = await startHost({ kind, minWorkers: 2, maxWorkers: 2, ahead: 1 })
+    const { host } = await startQuick({ kind, minWorkers: 2, maxWorkers: 2, ahead: 1 })
     const [file, other] = [newFile(), newFile()]
     const first = follow(host, [{ do: 'hold', file, value: 1 }])
     const second = follow(host, [{ do: 'hold', file: other, value: 2 }])
@@ -80,6 +88,27 @@ describe.each(KINDS)('a batch that waits in its worker ($kind)', ({ kind }) => {
     expect(await Promise.all(waiting.map(async ({ outcomes }) => shortly(await outcomes)))).toEqual([[3], [4]])
     touch(file)
     expect(shortly(await first.outcomes)).toEqual([1])
+  })
+
+  it('goes to another worker before those that came later, when the one before it takes long', async () => {
+    const { host } = await startQuick({ kind, minWorkers: 2, maxWorkers: 2, ahead: 1 })
+    const [file, other] = [newFile(), newFile()]
+    const slow = follow(host, [{ do: 'hold', file, value: 1 }])
+    const quick = follow(host, [{ do: 'hold', file: other, value: 2 }])
+    const waiting = [3, 4, 5, 6].map((value) => follow(host, [{ value }]))
+
+    touch(other)
+
+    expect(shortly(await quick.outcomes)).toEqual([2])
+    expect(await Promise.all(waiting.map(async ({ outcomes }) => shortly(await outcomes)))).toEqual([
+      [3],
+      [4],
+      [5],
+      [6],
+    ])
+    expect(slow.hasBegun()).toBe(true)
+    touch(file)
+    expect(shortly(await slow.outcomes)).toEqual([1])
   })
 
   it('does not wait while another worker can be had', async () => {
@@ -96,7 +125,7 @@ describe.each(KINDS)('a batch that waits in its worker ($kind)', ({ kind }) => {
 
 describe('a batch behind one that kills its process', () => {
   it('is not to blame, and runs as it is', async () => {
-    const { host } = await startHost({ kind: 'process', maxWorkers: 1, ahead: 1, retries: 0 })
+    const { host } = await startQuick({ kind: 'process', maxWorkers: 1, ahead: 1, retries: 0 })
     const first = follow(host, [{ do: 'exit' }])
     const second = follow(host, [{ value: 2 }, { value: 3 }])
 
