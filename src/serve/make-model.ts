@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 
-import { ConfigError } from '../contract/index.ts'
+import { ConfigError, KiqError } from '../contract/index.ts'
 import type { Logger } from '../contract/index.ts'
 import { nearest } from '../util/nearest.ts'
 import type { ServeConfig } from './config/index.ts'
@@ -62,6 +62,7 @@ export function makeModel<I, O extends object>(parts: ModelParts<I, O>): Service
       ahead: (workers?.max ?? 0) * AHEAD,
     },
     log,
+    onFailed: (error) => metrics.itemFailed(name, KiqError.is(error) ? error.code : 'error'),
     onBatch: ({ size, ms, waitedMs }) => {
       metrics.batch(name, { size, seconds: ms / 1_000 })
       for (const waited of waitedMs) metrics.queueWait(name, waited / 1_000)

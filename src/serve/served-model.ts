@@ -45,6 +45,8 @@ export interface ServedModelOptions<I, O> {
   readonly batching: BatchingOptions<I>
   readonly log: Logger
   readonly onBatch?: ((facts: BatchFacts) => void) | undefined
+  /** Is told of every input for which the pipeline failed while somebody waited. */
+  readonly onFailed?: ((error: unknown) => void) | undefined
 }
 
 export type ModelState = 'made' | 'starting' | 'ready' | 'failed' | 'stopping' | 'stopped'
@@ -200,6 +202,7 @@ export class ServedModel<I, O> {
         { err: first?.error, model: this.modelName, failed: failed.length, size: requests.length },
         'The pipeline failed for inputs of a batch.',
       )
+      for (const { error } of failed) this.#options.onFailed?.(error)
     }
     return outcomes.map((outcome) => ('error' in outcome ? outcome : { value: outcome.output }))
   }

@@ -20,6 +20,7 @@ export interface ServiceModelOptions {
   readonly batching: BatchingOptions<unknown>
   readonly log: Logger
   readonly onBatch: (facts: BatchFacts) => void
+  readonly onFailed: (error: unknown) => void
 }
 
 /** What a caller may hear before the outcome. */
@@ -50,6 +51,7 @@ export class ServiceModel {
       batching: options.batching,
       log: options.log,
       onBatch: options.onBatch,
+      onFailed: options.onFailed,
     })
   }
 

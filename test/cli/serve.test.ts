@@ -166,8 +166,6 @@ describe('kiq serve', () => {
     await project.told('setup')
 
     run.signal('SIGTERM')
-    await run.logged('Stopping')
-    project.openGate(0)
 
     expect(await run.exit).toBe(0)
     expect(run.log.map(({ msg }) => msg)).toEqual(['Stopping (SIGTERM).', 'Stopped.'])

@@ -1,3 +1,4 @@
+import { KiqError } from '../../contract/index.ts'
 import type { Logger } from '../../contract/index.ts'
 import type { ServeConfig, ServerHandle } from '../../serve/index.ts'
 import { setRunSettings } from '../../serve/run-settings.ts'
@@ -84,8 +85,10 @@ async function serve(service: AnyService, settings: ServeSettings, { log, stoppe
   const listening = service.listen({ host: settings.host, port: settings.port })
   const server = await Promise.race([listening, stopped])
   if (server === 'stopped') {
-    // Told as an error of the start, which nobody waits for any more.
-    listening.catch((err: unknown) => log.warn({ err }, 'The service was stopped before it had started.'))
+    // The start ends with an error, which is news only when it is of something else.
+    listening.catch((err: unknown) => {
+      if (!KiqError.is(err, 'KIQ_SERVE_STOPPING')) log.warn({ err }, 'The service was stopped before it had started.')
+    })
     return
   }
   sayHello(service, server, { settings, log })

@@ -100,7 +100,7 @@ describe('a synchronous request', () => {
   })
 
   it('tells nothing of an internal error, and logs it under the id of the request', async () => {
-    const { post, logger } = await serveShouting()
+    const { post, logger, get } = await serveShouting()
 
     const answer = await post('/predict_sync', { text: 'throw' }, { 'x-request-id': 'r-1' })
 
@@ -110,6 +110,7 @@ describe('a synchronous request', () => {
     })
     expect(JSON.stringify(answer.body)).not.toContain('secret')
     expect(answer.headers.get('x-request-id')).toBe('r-1')
+    expect((await get('/metrics')).body).toContain('kiq_serve_items_failed_total{model="shout",reason="error"} 1')
     expect(logger.lines).toContainEqual(
       expect.objectContaining({
         level: 'error',

@@ -32,12 +32,13 @@ const RETRY_AFTER: Readonly<Record<string, Reference>> = { 'Retry-After': { $ref
 const LOCATION: Readonly<Record<string, Reference>> = { Location: { $ref: '#/components/headers/Location' } }
 
 /** The statuses of problems that the routes may answer with. */
-export type ProblemStatus = 400 | 401 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503 | 504
+export type ProblemStatus = 400 | 401 | 404 | 408 | 409 | 413 | 415 | 422 | 429 | 500 | 503 | 504
 
 const NAMES: Readonly<Record<ProblemStatus, string>> = {
   400: 'BadRequest',
   401: 'Unauthorized',
   404: 'NotFound',
+  408: 'BodyTimeout',
   409: 'Conflict',
   413: 'PayloadTooLarge',
   415: 'UnsupportedMediaType',
@@ -54,9 +55,10 @@ export function problemResponses(api: ApiDescription): Components['responses'] {
     400: 'The body is not JSON, or the request is not well formed otherwise.',
     401: 'The key is missing or wrong.',
     404: 'There is no such model or job.',
+    408: 'The body did not come in time.',
     409: 'The state of the job does not allow it.',
     413: `The body is longer than ${api.maxPayloadBytes} bytes.`,
-    415: 'The body is not `application/json`.',
+    415: 'The body is not `application/json`, or is encoded.',
     422: 'The body does not fit the schema.',
     429: 'Too many requests wait already.',
     500: 'The model failed for this input, or the service has a fault. The log of the service has the cause.',

@@ -75,8 +75,8 @@ function faultsOf(document: OpenApiDocument): readonly string[] {
   return faults
 }
 
-const PREDICT = '200 400 401 404 413 415 422 429 500 503 504'
-const ACCEPT = '200 202 400 401 404 413 415 422 429 500 503'
+const PREDICT = '200 400 401 404 408 413 415 422 429 500 503 504'
+const ACCEPT = '200 202 400 401 404 408 413 415 422 429 500 503'
 
 describe('the document of a service with one model', () => {
   const document = documentOf([model('sentiment-analyzer')])

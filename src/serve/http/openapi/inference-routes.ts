@@ -83,7 +83,7 @@ function modelRoutes(common: ProblemOptions, at: { readonly base: string; readon
         },
         responses: {
           200: answer('A tensor for each field of the output.', schemaRef('InferenceResponse')),
-          ...problems(common, 400, 404, 413, 415, 422, 429, 500, 503, 504),
+          ...problems(common, 400, 404, 408, 413, 415, 422, 429, 500, 503, 504),
         },
       },
     },

@@ -8,7 +8,7 @@ import type { ApiDescription, JsonSchema, Operation, Parameter, PathItem, Paths,
 
 export const PREDICTIONS_TAG = 'Predictions'
 const MAX_BATCH = 1_000
-const COMMON: readonly ProblemStatus[] = [400, 404, 413, 415, 422, 429, 500, 503]
+const COMMON: readonly ProblemStatus[] = [400, 404, 408, 413, 415, 422, 429, 500, 503]
 const ALIAS_ID = 'predictAsyncAlias'
 
 /** Where a group of routes is, and for which models. */
