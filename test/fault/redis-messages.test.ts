@@ -34,15 +34,16 @@ engineSuite('messages on Redis that nobody can run', [redisEngine], () => {
       const all = await lettersOf(worker)
       return all.length === 7 ? all : undefined
     }, SOON)
-    const reasons = letters.map(({ reason }) => reason).reverse()
+    // They are given up beside each other: in any order.
+    const reasons = letters.map(({ reason }) => reason).sort()
     expect(reasons).toEqual([
+      expect.stringMatching(/^No task named "later" is registered in this worker .* `kiq dead retry`/),
       'The entry has no field "data": it is no message of Taskiq or Kiq.',
       expect.stringMatching(/^The message cannot be read: /),
       expect.stringMatching(/^The message cannot be read: /),
       expect.stringMatching(/^The message cannot be read: /),
       expect.stringMatching(/^The message cannot be read: /),
       expect.stringMatching(/^The message cannot be read: /),
-      expect.stringMatching(/^No task named "later" is registered in this worker .* `kiq dead retry`/),
     ])
     // Somebody waits for it, and learns why.
     const outcome = await worker.broker.waitResult('of-later', { timeout: '5s' })
